@@ -1,8 +1,7 @@
-// npm run bench: compiles as the service is compiled, measures everything, prints a table and writes bench/results/<time>.json. With names as arguments
-// (batch, bedrock-api, dashboard, enqueue, drain, idle-latency, distributed-latency, metrics, quota-use, scheduler, redis-scheduler, retention,
-// store, tracing) only those.
+// npm run bench: compiles as the service is compiled, measures everything, prints a table and writes
+// bench/results/<time>.json. With names of `benchmarks` as arguments, it measures only those.
 import { mkdir, writeFile } from "node:fs/promises";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { join } from "node:path";
 import { benchBatch } from "./batch.ts";
 import { benchBedrockApi } from "./bedrock-api.ts";
@@ -10,6 +9,7 @@ import { benchDashboard } from "./dashboard.ts";
 import { benchDistributedLatency } from "./distributed-latency.ts";
 import { benchDrain } from "./drain.ts";
 import { benchEnqueue } from "./enqueue.ts";
+import { benchHeld } from "./held.ts";
 import { benchIdleLatency } from "./idle-latency.ts";
 import { benchMetrics } from "./metrics.ts";
 import { benchQuotaUse } from "./quota-use.ts";
@@ -26,6 +26,7 @@ const benchmarks: Record<string, () => Promise<Figure[]>> = {
   dashboard: benchDashboard,
   enqueue: benchEnqueue,
   drain: benchDrain,
+  held: benchHeld,
   "idle-latency": benchIdleLatency,
   metrics: benchMetrics,
   "quota-use": benchQuotaUse,
@@ -38,6 +39,7 @@ const benchmarks: Record<string, () => Promise<Figure[]>> = {
 };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benchmarks);
+const loadBefore = loadavg()[0]!;
 const figures: Figure[] = [];
 for (const name of names) {
   const run = benchmarks[name];
@@ -52,7 +54,12 @@ for (const name of names) {
 printFigures(figures);
 const at = new Date().toISOString();
 const [cpu] = cpus();
-const machine = { cpu: cpu?.model, cores: cpus().length, node: process.version, platform: process.platform };
+const load = { before: loadBefore, after: loadavg()[0]! };
+console.log(
+  `Load average: ${load.before.toFixed(1)} before, ${load.after.toFixed(1)} after, on ${cpus().length} cores.`,
+);
+const { version, platform } = process;
+const machine = { cpu: cpu?.model, cores: cpus().length, node: version, platform, load };
 const folder = join("bench", "results");
 await mkdir(folder, { recursive: true });
 const file = join(folder, `${at.replaceAll(":", "-")}.json`);
