@@ -33,7 +33,7 @@ function readTitan(body: string, model: CalledModel): EmbeddingCall {
       : [`#/dimensions: ${String(dimensions)} is not a valid enum value`]),
   ]);
   const text = inputText as string;
-  const call = callFor([text]);
+  const call = embeddingCallOf([text]);
   if (call.inputTokens > model.contextTokens) {
     const words = `Max input tokens: ${model.contextTokens}, request input token count: ${call.inputTokens}`;
     throw invalid(`400 Bad Request: Too many input tokens. ${words}`);
@@ -91,7 +91,7 @@ function readCohere(body: string, { id }: CalledModel): EmbeddingCall {
   const json = Array.isArray(types)
     ? { ...base, embeddings: byType(vectors, types), response_type: "embeddings_by_type" }
     : { ...base, embeddings: vectors, response_type: "embeddings_floats" };
-  return { call: callFor(all), dialect: bodyOf(json) };
+  return { call: embeddingCallOf(all), dialect: bodyOf(json) };
 }
 
 function byType(vectors: number[][], types: unknown[]): Record<string, number[][]> {
@@ -103,13 +103,14 @@ function byType(vectors: number[][], types: unknown[]): Record<string, number[][
   };
 }
 
-function callFor(texts: string[]): ModelCall {
+/** Returns the call of some texts, which generates nothing. */
+export function embeddingCallOf(texts: string[]): ModelCall {
   const input = texts.join("\n");
   return { prompt: texts.at(-1) ?? "", input, inputTokens: countTokens(input), maxTokens: 0, stopSequences: [] };
 }
 
 /** Returns the vector of a text. It is the same on every run, and differs between texts. */
-function vectorOf(text: string, length: number, normalize: boolean): number[] {
+export function vectorOf(text: string, length: number, normalize: boolean): number[] {
   const random = randomNumbers(`embedding ${text}`);
   const vector = Array.from({ length }, () => 2 * random() - 1);
   const norm = normalize ? Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0)) : 1;

@@ -56,6 +56,7 @@ const conditions = {
     "InvokeModel",
     "InvokeModelWithResponseStream",
     "ChatCompletions",
+    "Embeddings",
   ]),
   promptIncludes: text,
   fromMs: notNegative,

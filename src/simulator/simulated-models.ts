@@ -7,7 +7,8 @@ export type Operation =
   | "InvokeModel"
   | "InvokeModelWithResponseStream"
   | "CountTokens"
-  | "ChatCompletions";
+  | "ChatCompletions"
+  | "Embeddings";
 
 import { type ModelRules, rulesOf } from "./model-rules.ts";
 

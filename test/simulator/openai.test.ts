@@ -283,3 +283,26 @@ test("stopping ends running calls", async () => {
   expect(await call).toBeInstanceOf(Error);
   expect(simulator.calls[0]?.outcome).toBe("aborted");
 });
+
+test("embeddings: the same vector for the same text, as floats and in base64, charged by their input", async () => {
+  const { simulator, client } = await start();
+  const create = (more: object = {}) =>
+    client.embeddings.create({ model, input: ["one two", "three"], dimensions: 8, ...more });
+  const floats = await create({ encoding_format: "float" });
+  expect(floats).toMatchObject({ object: "list", model, usage: { prompt_tokens: 3, total_tokens: 3 } });
+  expect(floats.data.map(({ index, embedding }) => [index, embedding.length])).toEqual([
+    [0, 8],
+    [1, 8],
+  ]);
+  expect((await create()).data).toEqual(floats.data);
+  expect(simulator.calls.at(-1)).toMatchObject({
+    operation: "Embeddings",
+    inputTokens: 3,
+    maxTokens: 0,
+    outputTokens: 0,
+    outcome: "answered",
+  });
+  for (const wrong of [{ input: [] }, { input: "" }, { input: [[1]] }, { dimensions: 0 }]) {
+    expect((await failure(create(wrong))).status).toBe(400);
+  }
+});
