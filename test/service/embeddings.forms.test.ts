@@ -8,6 +8,7 @@ import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts
 import { linesIn, startTestService, type TestService, untilStatus, upload } from "../batches/support.ts";
 import { clientOf } from "../http/openai/client.ts";
 import * as bedrock from "../providers/fake-bedrock.ts";
+import { openAiFor } from "../providers/fake-openai.ts";
 import { describeForm } from "../support/forms.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -22,6 +23,9 @@ const models = Object.fromEntries(
   }).map(([alias, modelId]) => [alias, { deployments: [{ region: "us-east-1", modelId, quotas }] }]),
 );
 
+/** A model on a server with OpenAI's API. */
+const server = { baseUrl: "http://127.0.0.1:1/v1", modelId: "openai.gpt-oss-20b-1:0" };
+
 describeForm((form) => {
   let simulator: Simulator;
   let service: TestService;
@@ -29,8 +33,15 @@ describeForm((form) => {
   beforeAll(async () => {
     simulator = await startSimulator({});
     service = await startTestService(form, {
-      file: { defaultModel: "nova", models },
-      providerFor: ({ modelId, traits }) => bedrock.providerFor(simulator.url, { modelId, traits }),
+      file: {
+        defaultModel: "nova",
+        models: { ...models, local: { deployments: [{ provider: "openai", ...server }] } },
+        catalogue: { [server.modelId]: { embeddings: { textsPerCall: 3 }, prices: { input: 1, output: 0 } } },
+      },
+      providerFor: ({ provider, modelId, traits }) =>
+        provider === "openai"
+          ? openAiFor(`${simulator.url}/v1`, { modelId, traits })
+          : bedrock.providerFor(simulator.url, { modelId, traits }),
     });
     client = clientOf(service.url);
   });
@@ -106,6 +117,18 @@ describeForm((form) => {
     const request = await read(`/v1/jobs/${id}/request`);
     expect(request.embeddings).toEqual({ dimensions: 512, input_type: null });
     expect(request.messages[0].content).toEqual(input.map((text) => ({ type: "text", text })));
+  });
+
+  test("a server with OpenAI's API gets the whole list, or as much as its row says", async () => {
+    const input = ["a", "b", "c", "d"];
+    const { data, usage } = await client.embeddings.create({ model: "local", input, dimensions: 4 });
+    expect(data.map(({ embedding }) => embedding.length)).toEqual([4, 4, 4, 4]);
+    expect(usage.prompt_tokens).toBe(4);
+    expect(simulator.calls.slice(-2)).toMatchObject([
+      { operation: "Embeddings", inputTokens: 3 },
+      { operation: "Embeddings", inputTokens: 1 },
+    ]);
+    expect(calls()).toBe(2);
   });
 
   test("token ids become their text", async () => {
@@ -211,7 +234,12 @@ describeForm((form) => {
       [{ input: ["a", "x ".repeat(30_000)] }, 400, "input[1]", /60000 characters; titan takes at most 50000/],
       [{ input: ["a", "one two ".repeat(5_000)] }, 400, "input[1]", /tokens; titan takes at most 8192/],
       [{ model: "cohere", input: ["one ".repeat(520)] }, 400, "input", /characters|tokens/],
-      [{ model: "nova", input: "a" }, 400, "model", /nova makes no embeddings; use one of titan, cohere, cohere4/],
+      [
+        { model: "nova", input: "a" },
+        400,
+        "model",
+        /nova makes no embeddings; use one of titan, cohere, cohere4, local/,
+      ],
       [{ model: "text-embedding-3-small", input: "a" }, 404, "model", /titan, cohere, cohere4/],
       [{ input: "a", temperature: 1 }, 400, "temperature", /field/],
     ];
