@@ -47,6 +47,8 @@ describe.skipIf(python === null)("F12: Python", () => {
       PYTHONDONTWRITEBYTECODE: "1",
       OPENAI_BASE_URL: `${url}/v1`,
       OPENAI_API_KEY: "none",
+      ANTHROPIC_BASE_URL: url,
+      ANTHROPIC_API_KEY: "none",
     };
     return promisify(execFile)(python!, args, { env, timeout: programTimeoutMs });
   }
@@ -56,11 +58,23 @@ describe.skipIf(python === null)("F12: Python", () => {
     ["LangChain's ChatOpenAI", "langchain_chat.py", 8],
     ["instructor", "instructor_client.py", 4],
     ["pydantic-ai", "pydantic_ai_agent.py", 5],
+    ["Anthropic's SDK", "anthropic_sdk.py", 9],
   ])(
     "%s: chats, tool loops and answers in the form of a schema",
     async (_, file, count) => {
       const { stderr } = await runPython([resolve(import.meta.dirname, "../python", file)]);
       expect(stderr).toMatch(new RegExp(`^Ran ${count} tests in .*\n\nOK$`, "m"));
+    },
+    programTimeoutMs,
+  );
+
+  test(
+    "the first program of docs/anthropic.md runs as written",
+    async () => {
+      const page = readFileSync(resolve(import.meta.dirname, "../../docs/anthropic.md"), "utf8");
+      const [, program] = /^```python\n(.*?)^```$/ms.exec(page)!;
+      const { stdout } = await runPython(["-c", program!.replace("claude-sonnet-4-5", "claude-haiku-4-5")]);
+      expect(stdout).toMatch(/^\[synthetic answer .* blue/);
     },
     programTimeoutMs,
   );
