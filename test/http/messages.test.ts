@@ -379,6 +379,40 @@ describe("a client that gave up and sends its request again", () => {
     expect(accepted).toEqual([]);
   });
 
+  test("comes back before it is recorded that it left", async () => {
+    const { callers, store } = server.context;
+    let open = () => {};
+    const gate = new Promise<void>((done) => {
+      open = done;
+    });
+    const insert = store.records.insert.bind(store.records);
+    const slow = vi.spyOn(store.records, "insert").mockImplementation(async (...record) => {
+      await gate;
+      return insert(...record);
+    });
+    const controller = new AbortController();
+    const sent = { method: "POST", headers: retry(0), body: JSON.stringify(body), signal: controller.signal };
+    const call = fetch(`${url}${messages}`, sent);
+    const jobId = await acceptedJob();
+    await hasCallers(jobId, 1);
+    controller.abort();
+    await expect(call).rejects.toThrow();
+    await vi.waitFor(() => expect(slow).toHaveBeenCalled(), within);
+    const waited = vi.spyOn(callers, "settled");
+    const again = server.post(messages, body, retry(1));
+    await vi.waitFor(() => expect(waited).toHaveBeenCalledOnce(), within);
+    // Meanwhile the service has time for another request, but does not look for the job.
+    const listed = vi.spyOn(store.records, "list");
+    await server.post(`${messages}/count_tokens`, body, json);
+    expect(listed).not.toHaveBeenCalled();
+    open();
+    await hasCallers(jobId, 1);
+    await answer(jobId, { body: raw });
+    expect((await again).headers["x-sluice-job-id"]).toBe(jobId);
+    expect(accepted).toEqual([]);
+    vi.restoreAllMocks();
+  });
+
   test("has another job if it changed its request", async () => {
     const jobId = await cutCall(retry(0));
     for (const changed of [

@@ -8,7 +8,7 @@ import { JobFollower } from "../../jobs/read/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
 import { eraseOnceRead } from "../erase-once-read.ts";
 import { EventStream, type EventStreamOptions } from "../event-stream.ts";
-import { failureOf, nameJob, type SynchronousCall, submitCall, whileCallerWaits } from "./synchronous-call.ts";
+import { failureOf, nameJob, runCall, type SynchronousCall, submitCall, whileCallerWaits } from "./synchronous-call.ts";
 import { commentWhileWaiting } from "./wait-reports.ts";
 
 /** How a call's API formats its events. */
@@ -73,7 +73,11 @@ export function openEventStream(
  * Streams a job's answer.
  * @throws SluiceError if nothing was sent yet; the caller gets a normal error response
  */
-export async function streamJob(context: CallersContext, call: StreamedCall): Promise<void> {
+export function streamJob(context: CallersContext, call: StreamedCall): Promise<void> {
+  return runCall(context, call, () => sendStream(context, call));
+}
+
+async function sendStream(context: CallersContext, call: StreamedCall): Promise<void> {
   const { reply, caller, options, limits, disconnected } = call;
   const limitHeaders = await limits?.();
   const broken = new AbortController();

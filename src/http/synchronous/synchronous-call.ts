@@ -152,6 +152,7 @@ export async function submitCall(
 ): Promise<SubmittedCall> {
   const wanted = withWaitingCaller(context, input, options);
   if (options.isRetry) {
+    await context.callers.settled();
     const awaited = await takeAwaited(context, await buildJob(context, wanted, caller));
     if (awaited) return { job: awaited.job, returned: true };
   }
@@ -211,6 +212,22 @@ export async function whileCallerWaits(
     await context.callers.disconnect(job, { ended, isExpected });
     if (record) await eraseAnswered(context, record);
   }
+}
+
+/**
+ * Runs a call. From its caller's disconnect until that is recorded, repeated requests wait: the client may come back at
+ * once.
+ */
+export function runCall<T>(
+  { callers }: Pick<CallersContext, "callers">,
+  { disconnected }: Pick<SynchronousCall, "disconnected">,
+  run: () => Promise<T>,
+): Promise<T> {
+  const call = run();
+  const leave = () => callers.leaves(call);
+  if (disconnected.aborted) leave();
+  else disconnected.addEventListener("abort", leave, { once: true });
+  return call;
 }
 
 /** Returns why there is no answer, or undefined if there is one. */

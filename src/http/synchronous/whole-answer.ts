@@ -3,14 +3,18 @@ import type { JobRecord } from "../../domain/job.ts";
 import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { waitForEnd } from "../../jobs/read/wait.ts";
 import { eraseOnceRead } from "../erase-once-read.ts";
-import { failureOf, nameJob, type SynchronousCall, submitCall, whileCallerWaits } from "./synchronous-call.ts";
+import { failureOf, nameJob, runCall, type SynchronousCall, submitCall, whileCallerWaits } from "./synchronous-call.ts";
 
 /**
  * Submits a job, names it in the reply's headers, and waits for its end.
  * @returns the completed job
  * @throws SluiceError as `submitCall`, or why there is no answer
  */
-export async function answerWhole(context: CallersContext, call: SynchronousCall): Promise<JobRecord> {
+export function answerWhole(context: CallersContext, call: SynchronousCall): Promise<JobRecord> {
+  return runCall(context, call, () => answer(context, call));
+}
+
+async function answer(context: CallersContext, call: SynchronousCall): Promise<JobRecord> {
   const { reply, caller, options, input, limits, disconnected } = call;
   const submitted = await submitCall(context, input, caller, options, { streamed: false });
   const { job } = submitted;

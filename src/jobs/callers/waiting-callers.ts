@@ -39,6 +39,8 @@ export class WaitingCallers {
   readonly processId: string;
   readonly #context: AbandonContext;
   readonly #waiting = new Map<string, Waiting>();
+  /** Calls whose callers have disconnected, until that is recorded. */
+  readonly #leaving = new Set<Promise<unknown>>();
 
   /**
    * Creates the registry.
@@ -121,9 +123,23 @@ export class WaitingCallers {
       },
       "states",
     );
+    // Recorded at once: a client comes back after half a second.
+    const returnsByRetry = job.waitingCaller?.returnsBy === "retry";
+    const recorded = returnsByRetry && awaitRetry(this.#context, job).catch((error) => this.#failed(error, job));
     await this.#apply(waiting);
-    if (job.waitingCaller?.returnsBy !== "retry" || waiting.disconnectedAt === undefined) return;
-    await awaitRetry(this.#context, job).catch((error) => this.#failed(error, job));
+    await recorded;
+  }
+
+  /** Notes that the caller of a running call has disconnected. @param call settles once that is recorded */
+  leaves(call: Promise<unknown>): void {
+    this.#leaving.add(call);
+    const forget = () => this.#leaving.delete(call);
+    call.then(forget, forget);
+  }
+
+  /** Resolves when every caller that has disconnected so far can come back for its job. Never throws. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#leaving);
   }
 
   /** Applies the rule to jobs whose callers disconnected. Call it every second. */
