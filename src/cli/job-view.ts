@@ -61,6 +61,7 @@ export function printJob(job: Job, { json }: { json?: boolean | undefined }): vo
     ["ended", when(job.finished_at)],
     ["retry of", job.retry_of ?? undefined],
     ["labels", job.metadata ? labels(job.metadata) : undefined],
+    ["vectors", job.embeddings ? vectors(job.embeddings) : undefined],
     ["tokens", usage ? `${grouped(usage.input_tokens)} input, ${grouped(usage.output_tokens)} output` : undefined],
     ["cost", job.cost_usd == null ? undefined : costOf(job)],
     ["finish reason", job.finish_reason ?? undefined],
@@ -80,6 +81,11 @@ export function printJob(job: Job, { json }: { json?: boolean | undefined }): vo
   if (!answer) return;
   process.stdout.write("\n");
   printAnswer(answer);
+}
+
+function vectors({ texts, embedded, dimensions }: NonNullable<Job["embeddings"]>): string {
+  const length = dimensions === null ? "" : `, ${grouped(dimensions)} dimensions each`;
+  return `${embedded === texts ? "" : `${grouped(embedded)} of `}${grouped(texts)}${length}`;
 }
 
 function answeredBy({ model, answered_by: by }: Job): string {
