@@ -141,8 +141,8 @@ function isNumberStart(code: number): boolean {
   return (code >= 0x30 && code <= 0x39) || code === 0x2d;
 }
 
-/** Returns the index of the quote that ends the string. */
-function endOfString(json: string, start: number): number {
+/** Returns the index of the quote that ends the string, or of the last character if none does. */
+export function endOfString(json: string, start: number): number {
   for (let end = json.indexOf('"', start + 1); end >= 0; end = json.indexOf('"', end + 1)) {
     let backslashes = 0;
     while (json[end - 1 - backslashes] === "\\") backslashes++;

@@ -2,6 +2,7 @@
 import { isUtf8 } from "node:buffer";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import { keepExact } from "../../jobs/submit/exact-json.ts";
+import { requireFewValues } from "../../jobs/submit/json-size.ts";
 import { requireUnicodeIn } from "../../jobs/submit/unicode.ts";
 import { jsonExpected } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
@@ -27,6 +28,11 @@ export function acceptJsonOnly(app: HttpServer): void {
     }
     if (!isUtf8(body)) return done(new SluiceError("invalid_json", "The body is not valid UTF-8."));
     const text = body.toString();
+    try {
+      requireFewValues(text);
+    } catch (reason) {
+      return done(reason as Error);
+    }
     if (request.routeOptions.config.verbatim) return done(null, text);
     parse(request, text, (error, value) => {
       if (error) return done(jsonError(text, error));

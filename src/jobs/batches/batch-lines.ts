@@ -9,6 +9,7 @@ import type { Caller } from "../caller.ts";
 import { buildJob } from "../submit/build-job.ts";
 import { keepExact } from "../submit/exact-json.ts";
 import type { FeasibilityContext } from "../submit/feasibility.ts";
+import { requireFewValues } from "../submit/json-size.ts";
 import type { SubmitInput } from "../submit/submit-input.ts";
 import { requireUnicodeIn } from "../submit/unicode.ts";
 import type { JsonLine } from "./jsonl.ts";
@@ -67,6 +68,7 @@ export function requestLine({ number, text, problem }: JsonLine, endpoint: strin
     throw new LineError("line_too_long", `The line is longer than ${maxLineBytes} bytes.`);
   }
   if (problem === "not_utf8") throw new LineError("invalid_utf8", "The line is not valid UTF-8.");
+  requireFewValues(text!);
   let value: unknown;
   try {
     value = JSON.parse(text!);

@@ -5,6 +5,7 @@ import { SluiceError } from "../../domain/errors.ts";
 import { withListed } from "../../domain/json-edit.ts";
 import type { NativeRequest } from "../../domain/native-request.ts";
 import { servedBy } from "../served-by.ts";
+import { requireFewValues } from "./json-size.ts";
 import { checkDepth } from "./json-values.ts";
 import { betasOf, sentHeadersOf, tierOf } from "./native-headers.ts";
 import { nativeOutput } from "./native-output.ts";
@@ -45,9 +46,11 @@ const field = "body";
 
 /**
  * Parses the body of a native request.
- * @throws SluiceError `invalid_json`, `invalid_request` for a body that is no object or is nested too deeply
+ * @throws SluiceError `invalid_json`, `invalid_request` for a body that is no object, is nested too deeply or has too
+ *   many values
  */
 export function parsedBody(text: string): object {
+  requireFewValues(text);
   let body: unknown;
   try {
     body = JSON.parse(text);

@@ -170,6 +170,7 @@ describe("the body", () => {
     ["[]", "invalid_request", /^body must be a JSON object\.$/],
     ["null", "invalid_request", /^body must be a JSON object\.$/],
     [`{"a":${"[".repeat(100)}${"]".repeat(100)}}`, "invalid_request", /nested deeper than/],
+    [`{"a":[${"{},".repeat(350_000)}{}]}`, "invalid_request", /at most 350000 values/],
   ] as const)("%.12s is refused", async ([body, code, message]) => {
     const error = await refusalOf(asking({}, { body }));
     expect(error.code).toBe(code);
