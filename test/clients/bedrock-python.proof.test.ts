@@ -1,11 +1,12 @@
 // boto3 and LangChain's ChatBedrockConverse against the compiled service, embedded. The simulators are in this process, so
 // that their journals count the calls of Bedrock. bedrock-clients.forms.test.ts has the SDK for JavaScript.
-import type { ChildProcess } from "node:child_process";
+import { type ChildProcess, execFile } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest";
 import { stringify } from "yaml";
 import { startSluice } from "../support/sluice-process.ts";
@@ -71,11 +72,20 @@ describe.skipIf(python === null)("Python", () => {
   );
 
   test(
-    "the first program of docs/bedrock-api.md runs as written",
+    "the first program of docs/bedrock.md runs as written, with the page's variables",
     async () => {
-      const page = readFileSync(resolve(import.meta.dirname, "../../docs/bedrock-api.md"), "utf8");
+      const page = readFileSync(resolve(import.meta.dirname, "../../docs/bedrock.md"), "utf8");
+      const [, variables] = /^```sh\n(.*?)^```$/ms.exec(page)!;
       const [, code] = /^```python\n(.*?)^```$/ms.exec(page)!;
-      const { stdout } = await run(["-c", code!.replace("us.amazon.nova-2-lite-v1:0", nova)]);
+      const script = `${variables!.replace("http://127.0.0.1:8000", url)}exec "$PYTHON" -c "$PROGRAM"`;
+      const env = {
+        PATH: process.env.PATH,
+        HOME: folder,
+        PYTHON: python!,
+        PROGRAM: code!.replace("us.amazon.nova-2-lite-v1:0", nova),
+        SLUICE_API_KEY: secrets.AWS_SESSION_TOKEN,
+      };
+      const { stdout } = await promisify(execFile)("sh", ["-c", script], { env, timeout: timeoutMs });
       expect(stdout).toContain("synthetic");
     },
     timeoutMs,

@@ -1,12 +1,8 @@
 // A call that outlives the read timeout of its SDK three times causes one call of Bedrock, in both forms of the service.
-// bedrock-go.proof.test.ts has the SDK for Go.
-import { execFile } from "node:child_process";
-import { tmpdir } from "node:os";
-import { resolve } from "node:path";
-import { promisify } from "node:util";
+// This file has the SDK for JavaScript. The proofs of Python and Go have theirs.
 import { BedrockRuntimeClient, ConverseCommand } from "@aws-sdk/client-bedrock-runtime";
 import { NodeHttp2Handler, NodeHttpHandler } from "@smithy/node-http-handler";
-import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
 import { ask } from "../simulator/support.ts";
 import type { Form } from "../support/forms.ts";
@@ -14,11 +10,10 @@ import { testSettings } from "../support/jobs-context.ts";
 import { withoutMongo, withoutRedis } from "../support/servers.ts";
 import { type StartedService, startForm } from "../support/started-service.ts";
 
-const python = inject("python");
 const withoutServers = withoutMongo() || withoutRedis();
 const model = "us.amazon.nova-lite-v1:0";
 const timeoutMs = 60_000;
-/** Both SDKs give up three times within 6 s, whatever their random delays. */
+/** The SDK gives up three times within 6 s, whatever its random delays. */
 const latencyMs = 6_500;
 const readTimeoutMs = 1_000;
 
@@ -63,24 +58,5 @@ describe.each<Form>(["embedded", "distributed"])("%s", (form) => {
       },
       timeoutMs,
     );
-
-    test.skipIf(python === null)("of boto3 runs once", { concurrent: true, timeout: timeoutMs }, async () => {
-      const env = {
-        PATH: process.env.PATH,
-        HOME: tmpdir(),
-        PYTHONDONTWRITEBYTECODE: "1",
-        AWS_ENDPOINT_URL_BEDROCK_RUNTIME: service.url,
-        AWS_ACCESS_KEY_ID: "any",
-        AWS_SECRET_ACCESS_KEY: "any",
-        AWS_REGION: "us-east-1",
-        AWS_DEFAULT_REGION: "us-east-1",
-        SIMULATOR_URLS: simulator.url,
-      };
-      // On failure, the error has what the program printed.
-      const args = [resolve(import.meta.dirname, "../python/bedrock_sdk.py"), "TimedOutCalls"];
-      const { stderr } = await promisify(execFile)(python!, args, { env, timeout: timeoutMs });
-      expect(stderr).toMatch(/^Ran 1 test in .*\n\nOK$/m);
-      expect(simulator.calls.filter(({ prompt }) => prompt.startsWith("time out "))).toHaveLength(1);
-    });
   });
 });

@@ -13,7 +13,7 @@ export const secrets = { AWS_ACCESS_KEY_ID: "AKIAPLANTEDACCESSKEY", AWS_SESSION_
 const programTimeoutMs = 120_000;
 /** Suites of bedrock_sdk.py with their number of tests, in the processes that run them at the same time. */
 const suites = [
-  [["Calls", "LangChain"], 10],
+  [["Calls", "LangChain"], 11],
   [["HeldCalls"], 1],
   [["TimedOutCalls"], 1],
   [["WaitingStreams"], 1],

@@ -9,8 +9,8 @@ const codes = Object.keys(errorTable) as ErrorCode[];
 const isRepeated = (code: ErrorCode) => bedrockStatusOf(code) >= 500 || nameOf(code) === "RequestTimeoutException";
 const nameOf = (code: ErrorCode) => bedrockErrorOf({ code, message: "m" }).name;
 
-test("docs/bedrock-api.md has each error, and what its exception means for SDKs", () => {
-  const page = readFileSync(resolve(import.meta.dirname, "../../docs/bedrock-api.md"), "utf8");
+test("docs/bedrock.md has each error, and what its exception means for SDKs", () => {
+  const page = readFileSync(resolve(import.meta.dirname, "../../docs/bedrock.md"), "utf8");
   const rows = [...page.matchAll(/^\| `(\w+Exception)` \| (\d+) \| (.*) \| (yes|no) \|$/gm)];
   const described = rows.flatMap(([, name, status, list]) =>
     [...list!.matchAll(/`(\w+)`/g)].map(([, code]) => [code, name, Number(status)]),

@@ -83,7 +83,7 @@ export function bedrockRoutes(app: HttpServer, context: CallersContext, keepAliv
           operationId,
           summary,
           description:
-            "Takes what Bedrock takes and returns what it returns. docs/bedrock-api.md says how calls wait and what errors mean.",
+            "Takes what Bedrock takes and returns what it returns. docs/bedrock.md says how calls wait and what errors mean.",
           params: modelParams,
           headers: heldCallHeaders,
           body: verbatimBody("The operation's body, which is sent byte for byte."),
