@@ -4,7 +4,6 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { cpus, loadavg } from "node:os";
 import { join } from "node:path";
 import { benchBatch } from "./batch.ts";
-import { benchBedrockApi } from "./bedrock-api.ts";
 import { benchDashboard } from "./dashboard.ts";
 import { benchDistributedLatency } from "./distributed-latency.ts";
 import { benchDrain } from "./drain.ts";
@@ -22,7 +21,6 @@ import { benchTracing } from "./tracing.ts";
 
 const benchmarks: Record<string, () => Promise<Figure[]>> = {
   batch: benchBatch,
-  "bedrock-api": benchBedrockApi,
   dashboard: benchDashboard,
   enqueue: benchEnqueue,
   drain: benchDrain,
