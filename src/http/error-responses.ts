@@ -7,6 +7,7 @@ import { type ErrorCode, errorTable, SluiceError } from "../domain/errors.ts";
 import { anthropicErrorOf, anthropicStatusOf, isAnthropicCall } from "../wire/anthropic/anthropic-errors.ts";
 import { bedrockErrorOf, bedrockStatusOf, isBedrockPath } from "../wire/bedrock/bedrock-errors.ts";
 import { isOpenAiPath, openAiErrorOf, openAiStatusOf } from "../wire/openai/openai-errors.ts";
+import { http2StreamOf } from "./http2-streams.ts";
 
 /** Retry-After of a 503 whose error names no time, in seconds. */
 const defaultRetryAfterS = 5;
@@ -65,6 +66,8 @@ export const requestTooSlow = "The request did not arrive completely before the 
 /** Sends an error in the shape of the called API. Fastify uses it as setErrorHandler and frameworkErrors. */
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const known = asSluiceError(error, request);
+  // Fastify asks to close the connection of a request that is too large. HTTP/2 has no such header.
+  if (http2StreamOf(request.raw)) reply.removeHeader("connection");
   // The client disconnected: log nothing.
   if (known.status >= 500 && known.code !== "paused" && !(known.code === "wait_timeout" && reply.raw.destroyed)) {
     const level = known.code === "internal" ? "error" : "warn";

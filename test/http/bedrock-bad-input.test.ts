@@ -192,6 +192,10 @@ describe("a path with", () => {
       path: `/model/${nova}/${operation}?a=1`,
     })));
 
+  test.each(["/guardrail/abc/version/1/apply", "/async-invoke", "/model/"])("%s", (path) =>
+    expectRefused(["UnknownOperationException", /no route/], () => ({ path }), ["converse"]),
+  );
+
   test("another method", () =>
     expectRefused(["UnknownOperationException", /PUT is not allowed; use POST/], () => ({ method: "PUT" })));
 });

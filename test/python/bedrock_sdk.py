@@ -10,6 +10,7 @@ import uuid
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from langchain_aws import ChatBedrockConverse
 from langchain_core.tools import tool
 
@@ -96,6 +97,19 @@ class Calls(unittest.TestCase):
             with self.subTest(expected.__name__), self.assertRaises(expected) as raised:
                 bedrock.converse(**request)
             self.assertEqual(raised.exception.response["ResponseMetadata"]["RetryAttempts"], 0)
+
+    def test_operations_that_sluice_lacks(self):
+        content = [{"text": {"text": "x"}}]
+        output = {"s3OutputDataConfig": {"s3Uri": "s3://x"}}
+        bedrock = client()
+        for name, call in [
+            ("apply_guardrail", dict(guardrailIdentifier="a", guardrailVersion="1", source="INPUT", content=content)),
+            ("start_async_invoke", dict(modelId=NOVA, modelInput={"a": 1}, outputDataConfig=output)),
+            ("list_async_invokes", {}),
+        ]:
+            with self.subTest(name), self.assertRaises(ClientError) as raised:
+                getattr(bedrock, name)(**call)
+            self.assertEqual(raised.exception.response["Error"]["Code"], "UnknownOperationException")
 
 
 class HeldCalls(unittest.TestCase):

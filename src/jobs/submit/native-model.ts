@@ -57,7 +57,7 @@ function unknownModel(
   const { bare, prefix } = partsOf(requested);
   const elsewhere = [...new Set(deployments.filter((d) => d.baseModel === bare).map(({ region }) => region))];
   if (elsewhere.length > 0) {
-    const where = prefix === undefined ? "the Region" : `the geography ${prefix}`;
+    const where = prefix === undefined || requested.startsWith("arn:") ? "the Region" : `the geography ${prefix}`;
     const message = `No deployment is in ${where} of ${quote(requested)}; ${bare} has deployments in ${elsewhere.join(", ")}. Use the ID without a prefix to allow any Region.`;
     return new SluiceError("unknown_model", message, field);
   }

@@ -3,9 +3,12 @@
 import Type from "typebox";
 import type { ErrorCode, SluiceError } from "../../domain/errors.ts";
 
+/** Beginnings of the paths of Bedrock Runtime. Operations that Sluice lacks get AWS's form of errors, too. */
+const beginnings = ["/model/", "/guardrail/", "/async-invoke"];
+
 /** Returns whether the path belongs to the Bedrock Runtime API. */
 export function isBedrockPath(url: string): boolean {
-  return url.startsWith("/model/");
+  return beginnings.some((text) => url.startsWith(text));
 }
 
 /** The schema of an error in AWS's form. Fastify registers it under this `$id`, and routes refer to it. */

@@ -87,6 +87,11 @@ describe("the model", () => {
     ["local", "invalid_request", /^model must be served by Bedrock for a native request; local is served by other/],
     [`eu.${sonnet}`, "unknown_model", /^No deployment is in the geography eu of .*; .* has deployments in us-east-1\./],
     [`arn:aws:bedrock:eu-west-1::foundation-model/${sonnet}`, "unknown_model", /^No deployment is in the Region of /],
+    [
+      `arn:aws:bedrock:eu-west-1:123456789012:inference-profile/us.${haiku}`,
+      "unknown_model",
+      /^No deployment is in the Region of /,
+    ],
     ["arn:aws:bedrock:us-east-1:123456789012:imported-model/x", "invalid_request", /imported-model is not supported/],
     ["arn:aws:s3:::x", "invalid_request", /it is not an ARN of Bedrock/],
     ["a b", "invalid_request", /^The provided model identifier is invalid: "a b"\.$/],
