@@ -3,6 +3,7 @@ import type { FastifyRequest } from "fastify";
 import Type from "typebox";
 import { quote, SluiceError } from "../domain/errors.ts";
 import { digestOf, type Once } from "../jobs/submit/idempotency.ts";
+import { nativeHeaders } from "../jobs/submit/native-headers.ts";
 
 /** The header for the `headers` of a route's schema. It only documents the header; `onceOf` checks it. */
 export const idempotencyHeaders = Type.Object({
@@ -18,7 +19,7 @@ export const idempotencyHeaders = Type.Object({
 const allowed = /^[\x20-\x7e]{1,255}$/;
 
 /**
- * Returns the request's Idempotency-Key with a digest of its body, or undefined without a key.
+ * Returns the request's Idempotency-Key with a digest of the request, or undefined without a key.
  * @param operation name of the operation; two operations never share a key
  * @throws SluiceError `invalid_request` for an invalid key
  */
@@ -50,7 +51,11 @@ export function onceOfCall(request: Pick<FastifyRequest, "headers" | "body">, op
   return { key: `amz-sdk-invocation-id\n${invocation}`, digest: digestOfRequest(request, operation) };
 }
 
+/** Includes the headers that change what is called or where. A repeated call has the same ones. */
 function digestOfRequest({ headers, body }: Pick<FastifyRequest, "headers" | "body">, operation: string): string {
   const environment = headers["x-sluice-environment"];
-  return digestOf(operation, environment === undefined ? body : [environment, body]);
+  // Only calls in a provider's own format send headers on. Their body is the text that it was.
+  const names = typeof body === "string" ? nativeHeaders : [];
+  const sent = names.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]]));
+  return digestOf(operation, environment === undefined && sent.length === 0 ? body : [environment ?? null, sent, body]);
 }

@@ -322,8 +322,10 @@ describe("a call", () => {
     const jobId = await acceptedJob();
     for (const other of [converse, `/model/${llama}/invoke`, "/model/nova-lite/converse"]) {
       const changed = other === converse ? { ...body, system: [{ text: "Be brief." }] } : body;
-      await expectRefusal(server.post(other, changed, headers), 400, "ConflictException", /Idempotency-Key/);
+      await expectRefusal(server.post(other, changed, headers), 400, "ConflictException", /amz-sdk-invocation-id/);
     }
+    const guarded = { ...headers, "x-amzn-bedrock-guardrailidentifier": "abc" };
+    await expectRefusal(server.post(converse, body, guarded), 400, "ConflictException", /amz-sdk-invocation-id/);
     await answer(jobId, { body: raw });
     expect((await sent).status).toBe(200);
   });

@@ -163,7 +163,7 @@ function withSortedKeys(_key: string, value: unknown): unknown {
 function conflict(): SluiceError {
   return new SluiceError(
     "idempotency_conflict",
-    "The Idempotency-Key was already used for a request with another body.",
+    "The Idempotency-Key, or the amz-sdk-invocation-id of an AWS SDK, was already used for another request.",
     { field: "Idempotency-Key" },
   );
 }
