@@ -83,7 +83,8 @@ describe("refuses", () => {
 
   test.each<[string, object, number, string, RegExp]>([
     ["no model", { model: undefined }, 400, "invalid_request_error", /^model must be a string .* got nothing\.$/],
-    ["a model that is no text", { model: 5 }, 400, "invalid_request_error", /^model must be a string .* got "5"\.$/],
+    ["text as stream", { stream: "yes" }, 400, "invalid_request_error", /^stream must be true or false; got "yes"\.$/],
+    ["a model that is no text", { model: 5 }, 400, "invalid_request_error", /^model must be a string .* got 5\.$/],
     [
       "an unknown model",
       { model: "claude-opus-4-1" },

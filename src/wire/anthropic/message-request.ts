@@ -36,7 +36,10 @@ export function readMessage(text: string): MessageRequest {
   };
 }
 
+const maxGotLength = 100;
+
 function wrongType(field: string, allowed: string, value: unknown): SluiceError {
-  const got = value === undefined ? "nothing" : quote(JSON.stringify(value));
+  const text = typeof value === "string" ? quote(value) : JSON.stringify(value);
+  const got = value === undefined ? "nothing" : text.slice(0, maxGotLength);
   return new SluiceError("invalid_request", `${field} must be ${allowed}; got ${got}.`, { field });
 }
