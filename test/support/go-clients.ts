@@ -53,7 +53,7 @@ async function buildGoClients(): Promise<string> {
   } catch (error) {
     const { stderr, message } = error as Error & { stderr?: string };
     const advice = mayDownload ? "" : " Set SLUICE_INSTALL_SERVERS=1, and the tests download its modules once.";
-    throw new Error(`test/clients/go does not compile.${advice} (${(stderr || message).trim().split("\n")[0]})`);
+    throw new Error(`test/clients/go does not compile.${advice} (${(stderr || message).trim().split("\n").at(-1)})`);
   }
   return program;
 }
