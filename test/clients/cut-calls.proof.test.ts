@@ -1,8 +1,11 @@
 // Calls that outlive the read timeout of their client, several times: the official SDKs repeat them, and each runs once, in
 // both forms of the service.
+import { execFile } from "node:child_process";
+import { resolve } from "node:path";
+import { promisify } from "node:util";
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
 import type { Form } from "../support/forms.ts";
 import { testSettings } from "../support/jobs-context.ts";
@@ -15,6 +18,7 @@ const latencyMs = 3_200;
 const timeout = 400;
 const maxRetries = 10;
 
+const python = inject("python");
 const isMissing = withoutMongo() || withoutRedis();
 
 describe.each<Form>(["embedded", "distributed"])("%s", (form) => {
@@ -55,6 +59,7 @@ describe.each<Form>(["embedded", "distributed"])("%s", (form) => {
 
   test.skipIf(form === "distributed" && isMissing)(
     "one call each, whether it runs or waits",
+    { concurrent: true, timeout: 40_000 },
     async () => {
       const asked = ["first", "second"].flatMap((prompt) => {
         const anthropic = counted();
@@ -79,9 +84,23 @@ describe.each<Form>(["embedded", "distributed"])("%s", (form) => {
       const answers = await Promise.all(asked.map(({ answer }) => answer));
       for (const answer of answers) expect(JSON.stringify(answer)).toContain("synthetic");
       for (const { sent } of asked) expect(sent.requests).toBeGreaterThan(3);
-      expect(bedrock.calls.map(({ prompt }) => prompt).sort()).toEqual(["first", "first", "second", "second"]);
-      expect(bedrock.calls.map(({ outcome }) => outcome)).toEqual(asked.map(() => "answered"));
+      const calls = bedrock.calls.filter(({ prompt }) => prompt !== "python");
+      expect(calls.map(({ prompt }) => prompt).sort()).toEqual(["first", "first", "second", "second"]);
+      expect(calls.map(({ outcome }) => outcome)).toEqual(asked.map(() => "answered"));
     },
-    40_000,
   );
+
+  const isSkipped = python === null || (form === "distributed" && isMissing);
+  test.skipIf(isSkipped)("one call each of the SDKs for Python", { concurrent: true, timeout: 40_000 }, async () => {
+    const env = {
+      ...{ PATH: process.env.PATH, PYTHONDONTWRITEBYTECODE: "1" },
+      ...{ ANTHROPIC_BASE_URL: service.url, ANTHROPIC_API_KEY: "none" },
+      ...{ OPENAI_BASE_URL: `${service.url}/v1`, OPENAI_API_KEY: "none" },
+    };
+    const program = resolve(import.meta.dirname, "../python/cut_calls.py");
+    const { stdout } = await promisify(execFile)(python!, [program], { env, timeout: 40_000 });
+    expect(stdout.match(/synthetic/g)).toHaveLength(2);
+    const calls = bedrock.calls.filter(({ prompt }) => prompt === "python");
+    expect(calls.map(({ outcome }) => outcome)).toEqual(["answered", "answered"]);
+  });
 });

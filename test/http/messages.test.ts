@@ -414,6 +414,30 @@ describe("a client that gave up and sends its request again", () => {
     vi.restoreAllMocks();
   });
 
+  test("gets the answer of a job that ended while it left", async () => {
+    const { store } = server.context;
+    const get = store.get;
+    const controller = new AbortController();
+    const sent = { method: "POST", headers: retry(0), body: JSON.stringify(body), signal: controller.signal };
+    const call = fetch(`${url}${messages}`, sent);
+    const jobId = await acceptedJob();
+    await hasCallers(jobId, 1);
+    // The job ends before the service has read it for the last time.
+    store.get = async (...id) => {
+      store.get = get;
+      await answer(jobId, { body: raw });
+      return get(...id);
+    };
+    controller.abort();
+    await expect(call).rejects.toThrow();
+    await vi.waitFor(async () => expect(await awaitedJobs()).toContain(jobId), within);
+    expect(await server.post(messages, body, retry(1))).toMatchObject({
+      text: raw,
+      headers: { "x-sluice-job-id": jobId },
+    });
+    expect(accepted).toEqual([]);
+  });
+
   test("has another job if it changed its request", async () => {
     const jobId = await cutCall(retry(0));
     for (const changed of [

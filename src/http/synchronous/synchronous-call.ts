@@ -209,7 +209,7 @@ export async function whileCallerWaits(
   } finally {
     const ended = record?.outcome !== undefined;
     const isExpected = record !== undefined && !ended && afterWait === "return" && !disconnected.aborted;
-    await context.callers.disconnect(job, { ended, isExpected });
+    await context.callers.disconnect(job, { ended, isAnswered: !disconnected.aborted, isExpected });
     if (record) await eraseAnswered(context, record);
   }
 }

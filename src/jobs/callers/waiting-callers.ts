@@ -102,14 +102,21 @@ export class WaitingCallers {
   /**
    * Removes a caller that disconnected or was answered. Never throws: `tidy` repeats what fails.
    * @param ended whether the job has ended
+   * @param isAnswered whether the caller may have received the answer of a job that has ended. Default: true
    * @param isExpected whether the caller was asked to send its request again. Then the job is not parked, so it may
    *   start before the caller is back. Default: false
    */
-  async disconnect(job: Job, { ended, isExpected = false }: { ended: boolean; isExpected?: boolean }): Promise<void> {
+  async disconnect(
+    job: Job,
+    { ended, isAnswered = true, isExpected = false }: { ended: boolean; isAnswered?: boolean; isExpected?: boolean },
+  ): Promise<void> {
     const waiting = this.#waiting.get(job.id);
     if (!waiting || --waiting.callers > 0) return;
+    const returnsByRetry = job.waitingCaller?.returnsBy === "retry";
     if (ended || waiting.isKept) {
       this.#drop(waiting);
+      // The job ended while its caller disconnected. The text of an ephemeral one is erased.
+      if (ended && !isAnswered && returnsByRetry && !job.ephemeral) await this.#awaitRetry(job);
       return;
     }
     waiting.disconnectedAt = this.#context.clock.now();
@@ -124,8 +131,7 @@ export class WaitingCallers {
       "states",
     );
     // Recorded at once: a client comes back after half a second.
-    const returnsByRetry = job.waitingCaller?.returnsBy === "retry";
-    const recorded = returnsByRetry && awaitRetry(this.#context, job).catch((error) => this.#failed(error, job));
+    const recorded = returnsByRetry && this.#awaitRetry(job);
     await this.#apply(waiting);
     await recorded;
   }
@@ -177,6 +183,10 @@ export class WaitingCallers {
     } catch (error) {
       this.#failed(error, job);
     }
+  }
+
+  #awaitRetry(job: Job): Promise<void> {
+    return awaitRetry(this.#context, job).catch((error) => this.#failed(error, job));
   }
 
   #drop(waiting: Waiting): void {
