@@ -57,10 +57,10 @@ export class PartialAnswer {
     if (typeof reason === "string") this.stopReason = reason;
   }
 
-  /** Sets counts of tokens. Later counts replace earlier ones. */
+  /** Sets counts of tokens. Later counts replace earlier ones; a value that is no count changes nothing. */
   count(counts: { [Name in keyof Usage]?: unknown }): void {
     for (const [name, value] of Object.entries(counts)) {
-      if (typeof value === "number") this.#usage[name as keyof Usage] = value;
+      if (Number.isSafeInteger(value) && (value as number) >= 0) this.#usage[name as keyof Usage] = value as number;
     }
   }
 

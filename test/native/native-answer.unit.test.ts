@@ -145,6 +145,11 @@ describe("invoke, in one piece", () => {
     expect(usage).toMatchObject({ input: 7, output: 3 });
   });
 
+  test.each([-5, 1.5, 1e300, "7"])("headers count if the body has %j tokens", (count) => {
+    const body = JSON.stringify({ generation: "Hi", prompt_token_count: count, generation_token_count: count });
+    expect(readBody("invoke", body, headers).usage).toMatchObject({ input: 7, output: 3 });
+  });
+
   test("embeddings have no output, and only headers count their input", () => {
     const { usage } = readBody("invoke", '{"embeddings": [[1, 2]], "texts": ["x"]}', {
       "x-amzn-bedrock-input-token-count": "7",
