@@ -20,7 +20,7 @@ export interface NativeCall {
   streamed: boolean;
   /** The body verbatim. It is text, because the API accepts only valid UTF-8. Empty once erased. */
   body: string;
-  /** Headers to send, by lower-case names. Only names of the allow list. */
+  /** Headers to send, by lower-case names. It has only names of the allow list. */
   headers?: Record<string, string>;
 }
 

@@ -1,6 +1,6 @@
 // Serves HTTP/1.1 and HTTP/2 without TLS on one port. The AWS SDK for JavaScript speaks HTTP/2 by default, also to
-// addresses with `http:`: it opens the connection with the fixed text of HTTP/2, which no request of HTTP/1.1 begins
-// with. The first bytes of a connection therefore decide.
+// addresses with `http:`. Every HTTP/2 connection begins with the same bytes, and no HTTP/1.1 request does. So the
+// first bytes of a connection decide.
 import { lookup } from "node:dns/promises";
 import { createServer, maxHeaderSize, type RequestListener, type Server } from "node:http";
 import {
@@ -17,9 +17,9 @@ const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** Streams that a client may open at a time on one connection. A client with more calls opens another connection. */
 const maxConcurrentStreams = 250;
-/** Interval between attempts to close connections during a close, in milliseconds. */
+/** Interval between attempts to close connections while the server closes, in milliseconds. */
 const sweepMs = 20;
-/** Time during a close after which a busy HTTP/2 connection accepts no more requests, in milliseconds. */
+/** Time after the start of a close from which a busy HTTP/2 connection accepts no more requests, in milliseconds. */
 const patienceMs = 5_000;
 
 export interface ListenerOptions {
@@ -34,9 +34,9 @@ export interface ListenerOptions {
 /** The connections of one Fastify instance, which may listen on several addresses. */
 export class Listener {
   readonly #options: ListenerOptions;
-  /** Connections whose first bytes have not decided yet. */
+  /** Connections whose protocol is not known yet. */
   readonly #undecided = new Set<Socket>();
-  /** Open sessions, with the number of their requests that are not answered. */
+  /** Open HTTP/2 sessions, with the number of their unanswered requests. */
   readonly #sessions = new Map<ServerHttp2Session, number>();
   readonly #servers: Server[] = [];
 
@@ -74,10 +74,10 @@ export class Listener {
   /**
    * Prepares a Fastify instance that got its server from `create`.
    *
-   * It closes connections while the server closes, which otherwise waits for them. Fastify closes idle connections once. A
-   * connection whose request is still running becomes idle later, and would delay the close by the keep-alive time. A
-   * connection without any data does not count as idle. Browsers and Node's fetch open such connections, which would
-   * delay the close by a minute.
+   * While the server closes, this closes its connections, because the server waits for them. Fastify closes idle
+   * connections only once. A connection whose request is still running becomes idle later, and would delay the close by
+   * the keep-alive time. A connection without any data does not count as idle. Browsers and Node's fetch open such
+   * connections, which would delay the close by a minute.
    * @param host the host that the instance will listen on
    */
   attach(app: HttpServer, host: string): void {
@@ -90,7 +90,7 @@ export class Listener {
         for (const server of this.#servers) server.closeIdleConnections();
         for (const socket of this.#undecided) socket.destroy();
         for (const [session, requests] of this.#sessions) {
-          // Clients give up their requests when a connection says that it will close.
+          // Clients abandon their requests when a connection announces its close.
           if (requests === 0 || sweeps * sweepMs > patienceMs) session.close();
         }
       }, sweepMs);
@@ -99,8 +99,8 @@ export class Listener {
   }
 
   /**
-   * Also listens on the other addresses of `localhost`, ::1 and 127.0.0.1. Fastify uses the first one if it does not
-   * create the server itself. Ignores addresses that this machine lacks.
+   * Also listens on the other addresses of `localhost`, ::1 and 127.0.0.1. If Fastify does not create the server
+   * itself, it uses only the first one. Ignores addresses that this machine lacks.
    */
   async #listenOnOthers(app: HttpServer): Promise<void> {
     const { address: first, port } = app.server.address() as AddressInfo;

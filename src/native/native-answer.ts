@@ -1,5 +1,5 @@
-// Reads what a native answer contains: its text, tool calls, usage and end. Reading never fails, because the answer is
-// kept as it is; what has no known format has no text.
+// Reads what a native answer contains: its text, tool calls, usage and end. Reading never fails, because Sluice keeps
+// the raw answer. An answer of an unknown format has no text.
 import type { NativeCall } from "../domain/native-request.ts";
 import { readClaude } from "./claude-form.ts";
 import { converseEvents, readConverse, readConverseEvent } from "./converse-form.ts";

@@ -3,7 +3,7 @@
 import { scanJson } from "../domain/json-scan.ts";
 import { isObject, type Json, objectOf, objectsOf, type PartialAnswer } from "./partial-answer.ts";
 
-/** Reads an answer or a chunk if it has the format. Returns whether it has. */
+/** Reads an answer or a chunk if it has the format. Returns whether it does. */
 type Form = (json: Json, answer: PartialAnswer, body: string) => boolean;
 
 /** Meta's Llama. */
@@ -77,7 +77,7 @@ const readChoices: Form = (json, answer) => {
   return true;
 };
 
-/** OpenAI's count of the prompt includes cached tokens, ours does not. */
+/** OpenAI's count of the prompt includes cached tokens; Sluice's does not. */
 function countChoices(usage: unknown, answer: PartialAnswer): void {
   const { prompt_tokens: prompt, completion_tokens: output, ...details } = objectOf(usage);
   if (typeof prompt !== "number") return;
@@ -97,5 +97,5 @@ function endEmbedding(answer: PartialAnswer): true {
   return true;
 }
 
-/** Formats in the order in which they are tried. */
+/** Formats, in the order in which Sluice tries them. */
 export const otherForms: readonly Form[] = [readLlama, readTitan, readChoices, readMistral, readCohere];

@@ -1,7 +1,7 @@
-// What is known of a native answer while it is read. The formats of the model families add to it.
+// Collects what a native answer contains while Sluice reads it. The format of each model family adds to it.
 import type { FinishReason, ToolCall, Usage } from "../domain/job.ts";
 
-/** A value of JSON that comes from a model's server. */
+/** A JSON value from a model's server. */
 export type Json = Record<string, unknown>;
 
 /** What a native answer contains, in the terms of every other answer. */
@@ -17,10 +17,10 @@ export interface ExtractedAnswer {
 /** Collects the content of an answer. Values of another type than expected count as absent. */
 export class PartialAnswer {
   text = "";
-  /** Why the model stopped, in its own word. Set when the answer is complete. */
+  /** The model's own word for why it stopped. Set when the answer is complete. */
   stopReason: string | undefined;
   serviceTier: string | undefined;
-  /** Whether the answer has a format that is known. */
+  /** Whether Sluice knows the format of the answer. */
   isKnown = false;
   /** Output since the last call of `takeOutput`. */
   #newOutput = "";
@@ -37,7 +37,7 @@ export class PartialAnswer {
     if (typeof text === "string") this.#newOutput += text;
   }
 
-  /** Adds a tool call. `key` tells later arguments which call they belong to. */
+  /** Adds a tool call. Later arguments name the call by `key`. */
   addTool(key: unknown, id: unknown, name: unknown): void {
     this.#tools.set(key, { id: textOf(id), name: textOf(name), arguments: "" });
   }
@@ -64,7 +64,7 @@ export class PartialAnswer {
     }
   }
 
-  /** Sets the counts that nothing has set. */
+  /** Sets only the counts that are not set yet. */
   countIfAbsent(counts: { [Name in keyof Usage]?: unknown }): void {
     this.count({ ...counts, ...this.#usage });
   }
@@ -104,13 +104,13 @@ const finishReasons: Record<string, FinishReason> = {
   error_toxic: "content_filter",
 };
 
-/** Returns the reason for a model's own word. A word that is new to us also ends a complete answer. */
+/** Converts a model's own word for why it stopped. An unknown word also ends a complete answer. */
 function finishReasonOf(stopReason = ""): FinishReason {
   const word = stopReason.toLowerCase();
   return Object.hasOwn(finishReasons, word) ? finishReasons[word]! : "stop";
 }
 
-/** Whether a value of JSON is an object. */
+/** Returns whether a JSON value is an object. */
 export function isObject(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,6 @@
 // Keeps large requests and answers in the blob store, around any adapter. A row then has a stub that names the blob.
-// Neither adapters nor use cases know of it: callers write and read whole jobs. Small texts stay in their row, and cost
-// nothing but the look at their length (docs/decisions/large-texts.md).
+// Neither adapters nor use cases know of it: callers write and read whole jobs. Small texts stay in their row, and
+// Sluice only measures their length (docs/decisions/large-texts.md).
 import { isDeepStrictEqual } from "node:util";
 import { SluiceError } from "../domain/errors.ts";
 import type { JobId } from "../domain/ids.ts";
@@ -21,8 +21,8 @@ import { isLongerThan } from "./text-length.ts";
 
 export interface LargeTextStore extends JobStore {
   /**
-   * Removes blobs that interrupted writes and erasures left. Call it now and then.
-   * @param all also those of writes that may still run; only if no other process uses the store
+   * Removes blobs that interrupted writes and erasures left behind. Call it regularly.
+   * @param all also removes blobs of writes that may still run; only if no other process uses the store. Default: false
    */
   sweepTexts(all?: boolean): Promise<void>;
 }
@@ -91,7 +91,7 @@ class LargeTexts {
   readonly #store: JobStore;
   readonly blobs: TextBlobs;
   readonly #limits: Limits;
-  /** Operations with large texts that run. Closing waits for them. */
+  /** Running operations with large texts. `close` waits for them. */
   readonly #running = new Set<Promise<unknown>>();
 
   constructor(store: JobStore, blobs: TextBlobs, limits: Limits) {
@@ -145,7 +145,7 @@ class LargeTexts {
       if (read > this.#limits.readAtOnce) break;
       const text = await this.blobs.read(environment, key);
       read += text?.length ?? 0;
-      // A text that is gone was erased a moment ago.
+      // A missing text was erased a moment ago.
       if (text !== undefined) whole.set(jobId, requestFromJson(text));
     }
     return whole;
@@ -216,12 +216,12 @@ class LargeTexts {
     }
     await this.blobs.discard(written);
     if (!result) return result;
-    const stands = await this.#outcomeWith(text, result.outcome);
-    // A repetition of the call that won has another key than the first.
-    return { first: isDeepStrictEqual(stands, JSON.parse(JSON.stringify(outcome))), outcome: stands };
+    const stored = await this.#outcomeWith(text, result.outcome);
+    // If the write that won is repeated, its blob has another key. So the texts are compared.
+    return { first: isDeepStrictEqual(stored, JSON.parse(JSON.stringify(outcome))), outcome: stored };
   }
 
-  /** Writes rows that name blobs. What may have been written in spite of an error is left to the sweep. */
+  /** Writes rows that name blobs. If an error does not say whether a row was written, the sweep checks its blobs. */
   async #withBlobs<T>(blobs: readonly TextBlob[], write: () => Promise<T>): Promise<T> {
     try {
       return await write();
@@ -258,8 +258,8 @@ class LargeTexts {
   }
 
   /**
-   * Reads a job until its texts can be read too. A text that is gone was erased after its row was read, so the row
-   * names it no more.
+   * Reads a job again until all of its texts exist. A missing text was erased after its row was read, so the row no
+   * longer names it.
    * @throws SluiceError `internal` if the row names a blob that does not exist
    */
   async #whole(
@@ -305,7 +305,7 @@ class LargeTexts {
     return whole;
   }
 
-  /** Returns the outcome that stands, with its answer. An answer that was erased meanwhile is missing. */
+  /** Returns a stored outcome with its answer, or without it if the answer was erased in the meantime. */
   async #outcomeWith(job: { environment: string; jobId: JobId }, outcome: Outcome): Promise<Outcome> {
     const key = keyIn(outcome);
     if (key === undefined) return outcome;
@@ -326,8 +326,8 @@ class LargeTexts {
 }
 
 /**
- * The part of an outcome that goes to a blob. The text does not: people read it in `generated_texts`, and it has at most
- * 4 MiB (providers/bounds.ts).
+ * The part of an outcome that goes to a blob. The text does not: programs read it in `generated_texts`, and it has at
+ * most 4 MiB (providers/bounds.ts).
  */
 type Answer = Pick<Outcome, "toolCalls" | "reasoning" | "native" | "vectors">;
 
@@ -365,7 +365,7 @@ function shown<T extends JobRequest | Outcome>(stub: T): T {
   return rest as T;
 }
 
-/** Codes of errors that say that no row was written. */
+/** Codes of the errors after which no row was written. */
 const nothingWritten = new Set<string>(["storage_full", "unavailable", "job_not_found", "unknown_environment"]);
 
 function missing(jobId: JobId, keys: readonly string[]): SluiceError {

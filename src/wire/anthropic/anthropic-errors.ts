@@ -5,12 +5,12 @@ import { type ErrorCode, errorTable, type SluiceError } from "../../domain/error
 /** Header that every client of Anthropic's API sends. */
 export const versionHeader = "anthropic-version";
 
-/** Returns whether only Anthropic's API has the path. */
+/** Returns whether the path belongs to Anthropic's API alone. */
 export function isAnthropicPath(url: string): boolean {
   return /^\/v1\/messages(?=[/?]|$)/.test(url);
 }
 
-/** Returns whether a request is one of Anthropic's API, which shares the path of the models with OpenAI's. */
+/** Returns whether a request is for Anthropic's API. OpenAI's API has the same path for models. */
 export function isAnthropicCall({ url, headers }: { url: string; headers: Record<string, unknown> }): boolean {
   return isAnthropicPath(url) || (/^\/v1\/models(?=[/?]|$)/.test(url) && headers[versionHeader] !== undefined);
 }

@@ -24,7 +24,7 @@ export const claudeModelListSchema = Type.Object({
   last_id: idOrNull,
 });
 
-/** Which part of the list a caller asks for. */
+/** The part of the list that a caller asks for. */
 export const claudeModelPage = Type.Object(
   {
     limit: Type.Optional(
@@ -36,7 +36,7 @@ export const claudeModelPage = Type.Object(
   { additionalProperties: false },
 );
 
-/** Returns a part of the aliases that Claude models serve. An id that is unknown limits nothing. */
+/** Returns a part of the aliases that Claude models serve. An unknown id does not limit the list. */
 export function claudeModelList(settings: Models, page: Static<typeof claudeModelPage>) {
   const { limit = 20, after_id: after, before_id: before } = page;
   const all = claudeAliases(settings).map(resourceOf);

@@ -23,7 +23,7 @@ export interface ClaudeAlias {
 
 /**
  * Returns the alias or the ID of Bedrock that a message asks for. Anthropic's own name without a date, or with `-latest`
- * in its place, is the newest version that is configured.
+ * in its place, means the newest configured version.
  * @throws SluiceError `invalid_request` for a model that is not Claude, and as `nativeModelOf`
  */
 export function claudeModelOf(settings: Models, requested: string): string {
@@ -37,7 +37,7 @@ function baseModelOf(settings: Models, model: string): string {
   try {
     return nativeModelOf(settings, model).baseModel;
   } catch (error) {
-    // The model may be configured, but in another place than the ID names.
+    // The model may be configured, but not in the Region that the ID names.
     const isUnknown = error instanceof SluiceError && error.code === "unknown_model";
     if (!isUnknown || claudeModels(settings).includes(partsOf(model).bare)) throw error;
     throw new SluiceError("unknown_model", `${choiceOf(settings)} Got ${quote(model)}.`, { field: "model" });

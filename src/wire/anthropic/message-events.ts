@@ -13,12 +13,12 @@ export interface MessageEvent {
 /** The event that keeps a stream alive. Anthropic's SDKs skip it. */
 export const pingEvent: MessageEvent = { event: "ping", data: '{"type":"ping"}' };
 
-/** Returns the events in whole lines of events. */
+/** Returns the events of whole event lines. */
 export function messageEventsOf(lines: string): MessageEvent[] {
   return eventsOfLines(lines).flatMap(([, payload]) => {
     const data = decodedChunk(payload);
     const event = typeOf(data);
-    // Line breaks of JSON can only be between its tokens.
+    // In JSON, line breaks can only be between tokens.
     return event === undefined ? [] : [{ event, data: data.replace(/[\r\n]+/g, " ") }];
   });
 }

@@ -1,5 +1,5 @@
-// Reads the body of a message and turns it into the body that Bedrock takes for a Claude model. It edits the text, so
-// that every byte that it does not have to change stays: unknown fields, large numbers, spaces, the order of keys.
+// Converts the body of a message to the body that Bedrock takes for a Claude model. It edits the text, so all other
+// bytes stay as they are: unknown fields, large numbers, spaces, the order of keys.
 import { quote, SluiceError } from "../../domain/errors.ts";
 import { withFirstMember, withoutMembers } from "../../domain/json-edit.ts";
 import { parsedBody } from "../../jobs/submit/build-native.ts";
@@ -14,14 +14,14 @@ export interface MessageRequest {
   body: string;
 }
 
-/** Fields of a message that Bedrock has elsewhere: in the path. */
+/** Fields of a message that Bedrock has in the path instead. */
 const elsewhere = ["model", "stream"];
-/** The only version that Bedrock takes. It is required. */
+/** The only version that Bedrock accepts. It requires one. */
 const version = "bedrock-2023-05-31";
 
 /**
- * Reads a message: its `model` and `stream` leave the body, and `anthropic_version` becomes its first field unless it
- * has one.
+ * Reads a message. Removes `model` and `stream` from the body, and inserts `anthropic_version` as its first field if it
+ * is missing.
  * @throws SluiceError as `parsedBody`, and `invalid_request` for a `model` or `stream` of another type
  */
 export function readMessage(text: string): MessageRequest {

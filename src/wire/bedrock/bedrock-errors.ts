@@ -21,7 +21,7 @@ export const bedrockErrorSchema = Type.Object(
   { $id: "BedrockError", additionalProperties: false },
 );
 
-/** Statuses of AWS's errors. SDKs repeat a call after a status from 500 on, and after 429, which is never sent. */
+/** Statuses of AWS's errors. SDKs repeat a call after 5xx and after 429. Sluice never sends 429 here. */
 const statuses = {
   AccessDeniedException: 403,
   ConflictException: 400,
@@ -43,8 +43,8 @@ const statuses = {
 type ExceptionName = keyof typeof statuses;
 
 /**
- * The exception of each error. A failure that a repeated call cannot change must not have one that SDKs repeat. No error
- * is a ThrottlingException, because Sluice queues what a quota does not admit.
+ * The exception of each error. If a repeated call cannot help, SDKs must not repeat the exception. No error is a
+ * ThrottlingException, because Sluice queues a call that a quota does not admit.
  */
 const exceptions: Readonly<Record<ErrorCode, ExceptionName>> = {
   invalid_request: "ValidationException",

@@ -21,7 +21,7 @@ export interface StreamWait {
   message?: string;
 }
 
-/** Returns the frames of whole lines of events. */
+/** Returns the frames of whole event lines. */
 export function framesOf(lines: string): Buffer {
   return Buffer.concat(eventsOfLines(lines).map(([type, payload]) => encodeEvent(type, payload)));
 }
