@@ -1,13 +1,11 @@
 // Starts the whole service in this process, in either form.
-import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { MongoClient } from "mongodb";
 import type { Settings } from "../../src/config/settings.ts";
 import { type Service, type StartOptions, startService } from "../../src/service/start-service.ts";
 import type { Form } from "./forms.ts";
-import { sharedMongoUrl, startRedis } from "./servers.ts";
+import { startMongo, startRedis } from "./servers.ts";
 
 export interface StartedService {
   /** Where HTTP answers; in the distributed form another process runs the jobs. */
@@ -17,7 +15,7 @@ export interface StartedService {
   stop(): Promise<void>;
 }
 
-/** Starts one service with SQLite, or two APIs and a worker on databases of their own. */
+/** Starts one service with SQLite, or two APIs and a worker with servers of their own. */
 export function startForm(form: Form, settings: Settings, options: StartOptions = {}): Promise<StartedService> {
   return form === "embedded" ? embedded(settings, options) : distributed(settings, options);
 }
@@ -36,17 +34,9 @@ async function embedded(settings: Settings, options: StartOptions): Promise<Star
 }
 
 async function distributed(base: Settings, options: StartOptions): Promise<StartedService> {
-  const redis = await startRedis();
-  const suffix = randomUUID().slice(0, 8);
-  const settings: Settings = {
-    ...base,
-    port: 0,
-    environments: {
-      UAT: { database: `SSP-dev-${suffix}`, weight: 1 },
-      PROD: { database: `SSP-prod-${suffix}`, weight: 4 },
-    },
-    distributed: { mongoUrl: sharedMongoUrl(), redisUrl: redis.url },
-  };
+  // Keys are in a database that all services of a server share, so a key of another test would lock this one out.
+  const [redis, mongo] = await Promise.all([startRedis(), startMongo()]);
+  const settings: Settings = { ...base, port: 0, distributed: { mongoUrl: mongo.url, redisUrl: redis.url } };
   const services: Service[] = [];
   for (const role of ["api", "api", "worker"] as const)
     services.push(await startService({ ...settings, role }, options));
@@ -54,10 +44,7 @@ async function distributed(base: Settings, options: StartOptions): Promise<Start
     url: services[0]!.url!,
     async stop() {
       await Promise.all(services.map((service) => service.stop()));
-      await redis.close();
-      const client = new MongoClient(sharedMongoUrl());
-      for (const { database } of Object.values(settings.environments)) await client.db(database).dropDatabase();
-      await client.close();
+      await Promise.all([redis.close(), mongo.close()]);
     },
   };
 }

@@ -69,7 +69,7 @@ describe("a session", () => {
     await signIn(page);
     await page.getByRole("heading", { name: "Usage" }).waitFor();
     expect(page.url()).toBe(`${url}/ui/usage?by=tenant`);
-    expect(await page.getByLabel("By").inputValue()).toBe("tenant");
+    expect(await page.getByRole("combobox", { name: "By" }).inputValue()).toBe("tenant");
   });
 
   test("that expired while the tab was hidden is noticed when the tab is shown again", async () => {

@@ -169,7 +169,7 @@ describe.each<Form>(["embedded", "distributed"])("%s", (form) => {
     test("usage has plots with tables, and says that it knows no such grouping", async () => {
       await open("usage?by=moon");
       await page.getByText("There is no grouping by “moon”").waitFor();
-      await page.getByLabel("By").selectOption("model");
+      await page.getByRole("combobox", { name: "By" }).selectOption("model");
       await page.getByText("There is no grouping").waitFor({ state: "detached" });
       const plot = page.locator("figure", { hasText: "Tokens by day" });
       await plot.getByText("Show as a table").press("Enter");
