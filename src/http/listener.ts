@@ -127,9 +127,14 @@ export class Listener {
       const compared = Math.min(bytes.length, preface.length);
       const isPossible = bytes.subarray(0, compared).equals(preface.subarray(0, compared));
       if (bytes.length === 0 || (isPossible && bytes.length < preface.length)) return;
-      forget();
+      socket.off("readable", read);
       socket.unshift(bytes);
-      serve(isPossible);
+      // Node decides in the next tick how a socket without this listener flows. A server that takes over earlier cannot
+      // pause it, and reads the whole body into memory.
+      process.nextTick(() => {
+        forget();
+        if (!socket.destroyed) serve(isPossible);
+      });
     };
     const timer = setTimeout(() => {
       forget();
