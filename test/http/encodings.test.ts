@@ -59,9 +59,10 @@ test("E7: half of a surrogate pair anywhere in a body is refused with its place,
   expect(count).toBeGreaterThan(200);
 });
 
-test("E7: a body of text alone, or nested a million deep, is looked at too", async () => {
+test("E7: a body of text alone, or nested as deep as a body may be, is looked at too", async () => {
   expect(await send("POST", "/enqueue", JSON.stringify(half))).toMatchObject({ status: 400, code: "invalid_request" });
-  const depth = 1_000_000;
+  // A body may have 350,000 values.
+  const depth = 340_000;
   const deep = `{"prompt":${"[".repeat(depth)}"\\ud800"${"]".repeat(depth)}}`;
   const { status, field } = await send("POST", "/enqueue", deep);
   expect(status).toBe(400);
