@@ -15,6 +15,7 @@ import type { ErrorCode } from "../../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
 import { scanJson } from "../../domain/json-scan.ts";
 import type { Reasoning } from "../../domain/request.ts";
+import { converseEvents } from "../../native/converse-form.ts";
 import { AnswerSize } from "../bounds.ts";
 import { answeredByTool, argumentsOrEmpty, type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
 import type { Listeners } from "./model-call.ts";
@@ -48,11 +49,6 @@ interface StreamEvent {
   metadata?: Wire<Partial<ConverseStreamMetadataEvent>>;
 }
 
-/** Types of events that are part of an answer. */
-const answerEvents = new Set([
-  ...["messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"],
-]);
-
 /** Collects an answer from the events of a stream. */
 export class AnswerCollector {
   readonly received: Received = { text: "", toolUses: [], reasoning: [] };
@@ -81,7 +77,7 @@ export class AnswerCollector {
    * @throws ProviderError if the answer is too large, SyntaxError if the payload is not JSON
    */
   add(type: string, payload: string): boolean {
-    if (!answerEvents.has(type)) return false;
+    if (!converseEvents.has(type)) return false;
     this.#add({ [type]: JSON.parse(payload) });
     return true;
   }
