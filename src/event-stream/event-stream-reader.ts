@@ -44,7 +44,7 @@ export class EventStreamReader {
     this.#checkLength = checkLength;
   }
 
-  /** Returns the messages that a chunk completes. @throws MalformedStream, and whatever `checkLength` throws */
+  /** Returns the messages that a chunk completes. @throws MalformedStream, and what `checkLength` throws */
   *read(chunk: Uint8Array): Generator<StreamMessage> {
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;

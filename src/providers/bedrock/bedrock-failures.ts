@@ -28,7 +28,7 @@ export interface Sent {
   guardrail: boolean;
 }
 
-/** Classifies whatever a call threw. */
+/** Classifies what a call threw. */
 export function classify(thrown: unknown, deployment: Deployment, { begun, guardrail }: Sent): ProviderFailure {
   const error = (typeof thrown === "object" && thrown !== null ? thrown : { message: String(thrown) }) as CallError;
   const classification = classifyError(error, deployment, guardrail);
