@@ -2,11 +2,11 @@
 // the clock.
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { systemClock } from "../../src/domain/clock.ts";
-import type { NativeAnswer } from "../../src/domain/native-request.ts";
 import { EventStreamReader, type StreamMessage } from "../../src/event-stream/event-stream-reader.ts";
 import { createHttpServer } from "../../src/http/server.ts";
 import { eventLine } from "../../src/native/event-lines.ts";
 import { openTestStore, type TestStore } from "../support/jobs-context.ts";
+import { heldCalls, within } from "./held-calls.ts";
 import { urlOf } from "./openai/client.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
@@ -204,29 +204,8 @@ describe("with keys", () => {
 let invocations = 0;
 const invocation = () => ({ ...json, "amz-sdk-invocation-id": `invocation-${++invocations}` });
 
-let accepted: string[] = [];
-beforeEach(() => {
-  accepted = [];
-  server.context.events.publishAccepted = (jobs) => accepted.push(...jobs.map(({ id }) => id));
-});
-const within = { timeout: 10_000, interval: 5 };
-
-async function acceptedJob(): Promise<string> {
-  await vi.waitFor(() => expect(accepted.length).toBeGreaterThan(0), within);
-  return accepted.shift()!;
-}
-
-const recordOf = async (jobId: string) => (await server.context.store.get(jobId))!;
-const hasCallers = (jobId: string, count: number) =>
-  vi.waitFor(() => expect(server.context.callers.callersOf(jobId)).toBe(count), within);
-
-/** Ends a job with an answer in Bedrock's format. */
-async function answer(jobId: string, native: NativeAnswer): Promise<void> {
-  await server.context.begin(jobId);
-  const usage = { input: 3, output: 4 };
-  const outcome = { status: "completed" as const, text: "Because.", attempt: 1, usage, native };
-  await server.context.end(jobId, outcome, { result: "completed", usage });
-}
+const { accepted, acceptedJob, recordOf, hasCallers, answer, complete, watch } = heldCalls(() => server);
+beforeEach(watch);
 
 const raw = '{"output" : {"message":{"role":"assistant","content":[{"text":"Because."}]}}, "big":12345678901234567890}';
 
@@ -400,15 +379,7 @@ describe("a stream", () => {
     const event = { jobId, environment: "UAT", attempt: attempt.n, index: 0, text: lines[0], pieces: 1 };
     server.context.events.publish({ type: "tokens", ...event } as never);
     await vi.waitFor(() => expect(typesOf(messages).slice(-2)).toEqual(["messageStart", "sluiceWaiting"]), within);
-    const usage = { input: 3, output: 4 };
-    const outcome = {
-      status: "completed" as const,
-      text: "Because.",
-      attempt: 1,
-      usage,
-      native: { events: lines.join("") },
-    };
-    await server.context.end(jobId, outcome, { result: "completed", usage });
+    await complete(jobId, { events: lines.join("") });
     await ended;
     expect(typesOf(messages).filter((type) => type !== "sluiceWaiting")).toHaveLength(3);
     await another.close();
@@ -440,15 +411,7 @@ describe("a stream", () => {
     await hasCallers(jobId, 1);
     // The whole text so far, as it is published again for late listeners.
     publish(0, lines[0]! + lines[1]!, 2);
-    const usage = { input: 3, output: 4 };
-    const outcome = {
-      status: "completed" as const,
-      text: "Because.",
-      attempt: 1,
-      usage,
-      native: { events: lines.join("") },
-    };
-    await server.context.end(jobId, outcome, { result: "completed", usage });
+    await complete(jobId, { events: lines.join("") });
     await second.ended;
     const events = typesOf(second.messages).filter((type) => type !== "sluiceWaiting");
     expect(events).toEqual(["messageStart", "contentBlockDelta", "messageStop"]);

@@ -5,9 +5,9 @@ import { connect } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { FileSettings } from "../../src/config/config-schema.ts";
 import { systemClock } from "../../src/domain/clock.ts";
-import type { NativeAnswer } from "../../src/domain/native-request.ts";
 import { eventLine } from "../../src/native/event-lines.ts";
 import { openTestStore, type TestStore } from "../support/jobs-context.ts";
+import { heldCalls, within } from "./held-calls.ts";
 import { urlOf } from "./openai/client.ts";
 import { type Answer, type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
@@ -204,29 +204,8 @@ describe("models", () => {
 
 // ---------------------------------------------------------------- calls
 
-let accepted: string[] = [];
-beforeEach(() => {
-  accepted = [];
-  server.context.events.publishAccepted = (jobs) => accepted.push(...jobs.map(({ id }) => id));
-});
-const within = { timeout: 10_000, interval: 5 };
-
-async function acceptedJob(): Promise<string> {
-  await vi.waitFor(() => expect(accepted.length).toBeGreaterThan(0), within);
-  return accepted.shift()!;
-}
-
-const recordOf = async (jobId: string) => (await server.context.store.get(jobId))!;
-const hasCallers = (jobId: string, count: number) =>
-  vi.waitFor(() => expect(server.context.callers.callersOf(jobId)).toBe(count), within);
-
-/** Ends a job with an answer in Bedrock's format. */
-async function answer(jobId: string, native: NativeAnswer): Promise<void> {
-  await server.context.begin(jobId);
-  const usage = { input: 3, output: 4 };
-  const outcome = { status: "completed" as const, text: "Because.", attempt: 1, usage, native };
-  await server.context.end(jobId, outcome, { result: "completed", usage });
-}
+const { accepted, acceptedJob, recordOf, hasCallers, answer, watch } = heldCalls(() => server);
+beforeEach(watch);
 
 const raw = '{"type" : "message","content":[{"type":"text","text":"Because."}], "big":12345678901234567890}';
 
