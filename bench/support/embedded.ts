@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import type { FileQuota } from "../../src/config/config-schema.ts";
-import { resolve } from "../../src/config/resolve.ts";
 import { schedulerConfigOf } from "../../src/config/scheduler-config.ts";
 import type { Settings } from "../../src/config/settings.ts";
 import { systemClock } from "../../src/domain/clock.ts";
@@ -25,6 +24,7 @@ import { recover } from "../../src/worker/recovery/recovery.ts";
 import { systemTimers } from "../../src/worker/timers.ts";
 import { createWorker, type Worker } from "../../src/worker/worker.ts";
 import type { WorkerContext } from "../../src/worker/worker-context.ts";
+import { serviceSettings } from "./service-settings.ts";
 
 export interface Embedded {
   context: WorkerContext;
@@ -45,23 +45,10 @@ export interface EmbeddedOptions {
 
 function settingsFor({ quotas, concurrency }: EmbeddedOptions, dataDir: string): Settings {
   const deployment = { region: "us-east-1", modelId: "us.meta.llama3-3-70b-instruct-v1:0" };
-  const { settings, problems } = resolve({
-    models: { llama: { maxOutputTokens: 100, deployments: [{ ...deployment, maxConcurrency: concurrency, quotas }] } },
-    worker: { concurrency },
-  });
-  if (problems.length > 0) throw new Error(JSON.stringify(problems));
-  return {
-    source: "bench",
-    authentication: "keys",
-    dashboard: true,
-    simulator: false,
-    role: "all",
-    runs: Object.keys(settings.environments),
-    ...settings,
-    dataDir,
-    port: 0,
-    logLevel: "warn",
+  const models = {
+    llama: { maxOutputTokens: 100, deployments: [{ ...deployment, maxConcurrency: concurrency, quotas }] },
   };
+  return serviceSettings({ models, worker: { concurrency } }, dataDir);
 }
 
 /** The worker has not been started. */

@@ -3,10 +3,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { resolve } from "../../src/config/resolve.ts";
 import { startService } from "../../src/service/start-service.ts";
 import { startSimulator } from "../../src/simulator/simulator.ts";
 import { claude, nova } from "./held-models.ts";
+import { serviceSettings } from "./service-settings.ts";
 
 const [, , endpoint] = process.argv;
 const { url, stop } = endpoint === undefined ? await simulator() : await service(endpoint);
@@ -25,21 +25,8 @@ async function service(endpoint: string) {
   const bedrock = (modelId: string) => ({ deployments: [{ region: "us-east-1", modelId, endpoint }] });
   const openAi = { provider: "openai" as const, region: "local", baseUrl: `${endpoint}/v1`, modelId: nova };
   const models = { nova: bedrock(nova), claude: bedrock(claude), chat: { deployments: [openAi] } };
-  const { settings, problems } = resolve({ models, defaultModel: "nova" });
-  if (problems.length > 0) throw new Error(JSON.stringify(problems));
   const dataDir = await mkdtemp(join(tmpdir(), "sluice-bench-"));
-  const started = await startService({
-    source: "bench",
-    authentication: "keys",
-    dashboard: true,
-    simulator: false,
-    role: "all",
-    runs: Object.keys(settings.environments),
-    ...settings,
-    dataDir,
-    port: 0,
-    logLevel: "warn",
-  });
+  const started = await startService(serviceSettings({ models, defaultModel: "nova" }, dataDir));
   return {
     url: started.url!,
     async stop() {
