@@ -1,4 +1,4 @@
-// A batch from the first byte of its upload to all of its jobs on disk, beside bare SQLite inserting the very same rows in
+// A batch from the first byte of its upload to all of its jobs on disk, compared with bare SQLite inserting the very same rows in
 // transactions of 1,000; and how much memory that took. The service is a process of its own.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -16,11 +16,11 @@ const rowsInTransaction = 1_000;
 const megabyte = 1024 * 1024;
 
 export async function benchBatch(): Promise<Figure[]> {
-  const rates: { ours: number; beside: number }[] = [];
+  const rates: { ours: number; baseline: number }[] = [];
   const growths: number[] = [];
   for (let i = 0; i < repeats; i++) {
-    const { rate, growth, beside } = await runOnce();
-    rates.push({ ours: rate, beside });
+    const { rate, growth, baseline } = await runOnce();
+    rates.push({ ours: rate, baseline });
     growths.push(growth / megabyte);
   }
   return [
@@ -35,7 +35,7 @@ export async function benchBatch(): Promise<Figure[]> {
   ];
 }
 
-async function runOnce(): Promise<{ rate: number; growth: number; beside: number }> {
+async function runOnce(): Promise<{ rate: number; growth: number; baseline: number }> {
   const server = fork(new URL("./support/batch-server.js", import.meta.url), [String(lines)]);
   try {
     const { port, dataDir, rss } = await messageOf(server);
@@ -47,7 +47,7 @@ async function runOnce(): Promise<{ rate: number; growth: number; beside: number
     const rate = (lines * 1000) / (performance.now() - startedAt);
     server.send("peak");
     const { peak } = await messageOf(server);
-    return { rate, growth: peak - rss, beside: await insertBare(dataDir) };
+    return { rate, growth: peak - rss, baseline: await insertBare(dataDir) };
   } finally {
     server.send("stop");
     await once(server, "exit");

@@ -1,6 +1,6 @@
 // How long a prompt that comes to an idle distributed service takes to reach the provider: accepted by one process's store
 // and queue, taken by another's, with Redis and a server that speaks MongoDB's protocol in between. Between accept and
-// call lie adding to the queue, the notice, acquire and one durable write, the attempt; beside it stands the same store's
+// call lie adding to the queue, the notice, acquire and one durable write, the attempt. The baseline is the same store's
 // bare durable write of one job. What the document database takes is its own: the figure names it.
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
@@ -34,7 +34,7 @@ export async function benchDistributedLatency(): Promise<Figure[]> {
     compare(
       `idle, distributed (Redis, ${mongoLaunch.name}): accepted -> provider call, p${q * 100}`,
       "ms",
-      rounds.map((r) => ({ ours: quantile(r.fromAccept, q), beside: quantile(r.write, q) })),
+      rounds.map((r) => ({ ours: quantile(r.fromAccept, q), baseline: quantile(r.write, q) })),
       "one durable write",
       goal,
     );

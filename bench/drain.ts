@@ -1,5 +1,5 @@
 // How fast a filled queue drains when the provider answers at once: acquire, attempt, outcome, settle for each job.
-// Beside it BullMQ's drain of no-op jobs, if a redis-server is at hand: not durable, no quotas, no attempts on record.
+// The baseline is BullMQ's drain of no-op jobs, if a redis-server is on the PATH: not durable, no quotas, no attempts on record.
 import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { drainEmbedded } from "./support/drain-embedded.ts";
@@ -12,13 +12,13 @@ const concurrency = 512;
 
 export async function benchDrain(): Promise<Figure[]> {
   const redis = await startRedis();
-  const pairs: { ours: number; beside: number }[] = [];
+  const pairs: { ours: number; baseline: number }[] = [];
   const alone: number[] = [];
   try {
     for (let i = 0; i < repeats; i++) {
       const { jobsPerS: ours } = await drainEmbedded({ jobs, concurrency });
       alone.push(ours);
-      if (redis) pairs.push({ ours, beside: await drainBullmq(redis.socket) });
+      if (redis) pairs.push({ ours, baseline: await drainBullmq(redis.socket) });
     }
   } finally {
     await redis?.stop();

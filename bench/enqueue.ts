@@ -1,4 +1,4 @@
-// Durable POST /enqueue from 64 connections, beside the same Fastify route that stores nothing. The server is a process
+// Durable POST /enqueue from 64 connections, compared with the same Fastify route that stores nothing. The server is a process
 // of its own, so that on two cores it does not share one with who sends the requests.
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -15,30 +15,30 @@ const body = JSON.stringify({ prompt: "Write one sentence about the sea, and one
 type Mode = "durable" | "measured" | "nothing";
 
 export async function benchEnqueue(): Promise<Figure[]> {
-  const rates: { ours: number; beside: number }[] = [];
+  const rates: { ours: number; baseline: number }[] = [];
   for (let i = 0; i < repeats; i++) {
-    rates.push({ ours: await withServer("durable", fullLoad), beside: await withServer("nothing", fullLoad) });
+    rates.push({ ours: await withServer("durable", fullLoad), baseline: await withServer("nothing", fullLoad) });
   }
   const half = Math.floor(spreadOf(rates.map((r) => r.ours)).median / 2);
-  const latencies: { ours: number[]; beside: number[] }[] = [];
+  const latencies: { ours: number[]; baseline: number[] }[] = [];
   const halfLoad = async (url: string) => {
     await openLoop(url, body, half, warmUpS);
     return openLoop(url, body, half, durationS);
   };
   for (let i = 0; i < repeats; i++) {
-    latencies.push({ ours: await withServer("durable", halfLoad), beside: await withServer("nothing", halfLoad) });
+    latencies.push({ ours: await withServer("durable", halfLoad), baseline: await withServer("nothing", halfLoad) });
   }
-  const beside = "same route, nothing stored";
+  const baseline = "same route, nothing stored";
   const atHalf = (q: number) =>
     compare(
       `durable POST /enqueue at ${half}/s (half load), p${q * 100}`,
       "ms",
-      latencies.map((l) => ({ ours: quantile(l.ours, q), beside: quantile(l.beside, q) })),
-      beside,
+      latencies.map((l) => ({ ours: quantile(l.ours, q), baseline: quantile(l.baseline, q) })),
+      baseline,
       "ratio <= 2",
     );
   return [
-    compare(`durable POST /enqueue, ${connections} connections`, "requests/s", rates, beside, "ratio >= 0.8"),
+    compare(`durable POST /enqueue, ${connections} connections`, "requests/s", rates, baseline, "ratio >= 0.8"),
     atHalf(0.5),
     atHalf(0.9),
   ];

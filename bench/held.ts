@@ -37,7 +37,7 @@ interface Dialect {
   held: Call;
   direct: Call;
   /** What `direct` is. */
-  beside: string;
+  baseline: string;
   close: () => void;
 }
 
@@ -106,7 +106,7 @@ const asked = {
 function bedrockDialect(name: string, service: string, simulator: string, transport: () => object): Dialect {
   const clients = [bedrockClient(service, transport()), bedrockClient(simulator, http1())] as const;
   const [held, direct] = clients.map((client) => timed(() => client.send(new ConverseCommand(asked)))) as [Call, Call];
-  return { name, held, direct, beside: "the SDK over HTTP/1.1, direct", close: () => destroyAll(clients) };
+  return { name, held, direct, baseline: "the SDK over HTTP/1.1, direct", close: () => destroyAll(clients) };
 }
 
 function streamDialect(service: string, simulator: string): Dialect {
@@ -120,7 +120,7 @@ function streamDialect(service: string, simulator: string): Dialect {
   };
   const [held, direct] = clients.map(firstEvent) as [Call, Call];
   const name = "Bedrock ConverseStream over HTTP/1.1, first event";
-  return { name, held, direct, beside: "the SDK, direct", close: () => destroyAll(clients) };
+  return { name, held, direct, baseline: "the SDK, direct", close: () => destroyAll(clients) };
 }
 
 function destroyAll(clients: readonly BedrockRuntimeClient[]): void {
@@ -137,7 +137,7 @@ function chatDialect(service: string, simulator: string): Dialect {
     name: "OpenAI chat",
     held: chat(service, "chat"),
     direct: chat(simulator, nova),
-    beside: "the SDK, direct",
+    baseline: "the SDK, direct",
     close: () => {},
   };
 }
@@ -152,7 +152,7 @@ function messagesDialect(service: string, simulator: string): Dialect {
     name: "Anthropic messages",
     held: timed(() => anthropic.messages.create({ model: "claude", ...body })),
     direct: timed(() => bedrock.send(new InvokeModelCommand({ modelId: claude, body: native }))),
-    beside: "InvokeModel over HTTP/1.1, direct",
+    baseline: "InvokeModel over HTTP/1.1, direct",
     close: () => bedrock.destroy(),
   };
 }
@@ -176,21 +176,21 @@ function timed(run: () => Promise<unknown>): Call {
   };
 }
 
-function figuresOf({ name, beside }: Dialect, rounds: readonly Round[]): Figure[] {
+function figuresOf({ name, baseline }: Dialect, rounds: readonly Round[]): Figure[] {
   const at = (values: number[], q: number) => quantile(values, q);
   const added = (round: Round, q: number) => at(round.held, q) - at(round.direct, q);
   const held = (q: number) =>
     compare(
       `${name}, held, p${q * 100}`,
       "ms",
-      rounds.map((r) => ({ ours: at(r.held, q), beside: at(r.direct, q) })),
-      beside,
+      rounds.map((r) => ({ ours: at(r.held, q), baseline: at(r.direct, q) })),
+      baseline,
     );
   const more = (q: number, what: string, limit: (writeMs: number) => number, goal?: string) =>
     compare(
       `${name}, added, p${q * 100}`,
       "ms",
-      rounds.map((r) => ({ ours: added(r, q), beside: limit(at(r.write, q)) })),
+      rounds.map((r) => ({ ours: added(r, q), baseline: limit(at(r.write, q)) })),
       what,
       goal,
     );

@@ -1,5 +1,5 @@
 // How long a prompt that comes to an idle service takes to reach the provider. Between accept and call lies one durable
-// write, the attempt; beside it stands the same store's bare durable write of one job.
+// write, the attempt. The baseline is the same store's bare durable write of one job.
 
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -20,7 +20,7 @@ export async function benchIdleLatency(): Promise<Figure[]> {
     compare(
       `${what}, p${q * 100}`,
       "ms",
-      rounds.map((r) => ({ ours: quantile(ours(r), q), beside: quantile(r.write, q) })),
+      rounds.map((r) => ({ ours: quantile(ours(r), q), baseline: quantile(r.write, q) })),
       "one durable write",
       goal,
     );

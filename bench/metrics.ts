@@ -5,26 +5,26 @@ import { cpuOfRequest } from "./enqueue.ts";
 import { compare, type Figure } from "./support/measure.ts";
 
 const repeats = 7;
-const beside = "without metrics";
+const baseline = "without metrics";
 const goal = "ratio <= 1.05";
 
 export async function benchMetrics(): Promise<Figure[]> {
   const submits = await inTurn((metrics) => cpuOfRequest(metrics ? "measured" : "durable"));
   const drains = await inTurn(cpuOfJob);
   return [
-    compare("CPU of a durable POST /enqueue with metrics", "us", submits, beside, goal),
-    compare("CPU of the drain of a job with metrics", "us", drains, beside, goal),
+    compare("CPU of a durable POST /enqueue with metrics", "us", submits, baseline, goal),
+    compare("CPU of the drain of a job with metrics", "us", drains, baseline, goal),
   ];
 }
 
 /** Measures pairs. Every other pair begins without metrics, because the machine may slow down or warm up. */
 async function inTurn(measure: (metrics: boolean) => Promise<number>) {
-  const pairs: { ours: number; beside: number }[] = [];
+  const pairs: { ours: number; baseline: number }[] = [];
   for (let i = 0; i < repeats; i++) {
     const withFirst = i % 2 === 0;
     const first = await measure(withFirst);
     const second = await measure(!withFirst);
-    pairs.push(withFirst ? { ours: first, beside: second } : { ours: second, beside: first });
+    pairs.push(withFirst ? { ours: first, baseline: second } : { ours: second, baseline: first });
   }
   return pairs;
 }

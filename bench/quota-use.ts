@@ -1,5 +1,5 @@
 // How much of a quota is used with a backlog, and how often the other side refuses: over real sockets and real minutes,
-// against a simulated Bedrock that counts in each way that is known. Beside the service stand three usual ways to do
+// against a simulated Bedrock that counts in each way that is known. It is compared with three usual ways to do
 // without it. BENCH_MINUTES (default 4, the first of which does not count) says how long each upstream is tried;
 // the three take their turns, so that what runs together is few calls a second.
 import { mkdir, writeFile } from "node:fs/promises";
@@ -17,7 +17,7 @@ const quotas: Record<string, Quota> = {
   "600 requests/min": { unit: "requests", limit: 600, sizes: [16, 16] },
   "1,000,000 tokens/min": { unit: "tokens", limit: 1_000_000, sizes: [200, 19_900] },
 };
-/** Whatever they reach: the coarser the jobs beside the limit, the less fits. */
+/** What they reach depends on the size of jobs: the larger a job is in comparison with the limit, the less fits. */
 const small: Record<string, Quota> = {
   "10 requests/min": { unit: "requests", limit: 10, sizes: [16, 16] },
   "100,000 tokens/min": { unit: "tokens", limit: 100_000, sizes: [50, 1_950] },

@@ -1,4 +1,4 @@
-// The scheduler in Redis beside BullMQ on the same server: how fast one process takes and settles jobs, and what a waiting
+// The scheduler in Redis, compared with BullMQ on the same server: how fast one process takes and settles jobs, and what a waiting
 // job costs in Redis's memory. BullMQ's workers take one job per command; its figure is its own drain of no-op jobs.
 import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
@@ -51,23 +51,26 @@ export async function benchRedisScheduler(): Promise<Figure[]> {
     console.log("  there is no redis-server on the PATH: skipped");
     return [];
   }
-  const speed: { ours: number; beside: number }[] = [];
-  const memory: { ours: number; beside: number }[] = [];
+  const speed: { ours: number; baseline: number }[] = [];
+  const memory: { ours: number; baseline: number }[] = [];
   const admin = new Redis(server.socket);
   try {
     for (let i = 0; i < repeats; i++) {
-      speed.push({ ours: await drainOurs(admin, server.socket), beside: await drainBullmq(admin, server.socket) });
+      speed.push({ ours: await drainOurs(admin, server.socket), baseline: await drainBullmq(admin, server.socket) });
     }
     for (let i = 0; i < 3; i++) {
-      memory.push({ ours: await bytesOfOurs(admin, server.socket), beside: await bytesOfBullmq(admin, server.socket) });
+      memory.push({
+        ours: await bytesOfOurs(admin, server.socket),
+        baseline: await bytesOfBullmq(admin, server.socket),
+      });
     }
   } finally {
     admin.disconnect();
     await server.stop();
   }
-  const besideWhat = "BullMQ, no-op jobs";
+  const baseline = "BullMQ, no-op jobs";
   return [
-    compare(`acquire + settle in Redis, ${batch} at a time`, "jobs/s", speed, besideWhat, "10,000 jobs/s"),
+    compare(`acquire + settle in Redis, ${batch} at a time`, "jobs/s", speed, baseline, "10,000 jobs/s"),
     compare(
       `Redis memory of each of ${queued.toLocaleString("en")} queued jobs`,
       "bytes",

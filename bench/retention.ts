@@ -22,28 +22,28 @@ export async function benchRetention(): Promise<Figure[]> {
   try {
     const url = `http://127.0.0.1:${await next()}/enqueue`;
     await openLoop(url, body, rate, warmUpS);
-    const pairs: { ours: number[]; beside: number[] }[] = [];
+    const pairs: { ours: number[]; baseline: number[] }[] = [];
     const removedPerS: number[] = [];
     for (let i = 0; i < repeats; i++) {
-      const beside = await openLoop(url, body, rate, durationS);
+      const baseline = await openLoop(url, body, rate, durationS);
       const before = await ask("run");
       const startedAt = performance.now();
       const ours = await openLoop(url, body, rate, durationS);
       const after = await ask("pause");
       removedPerS.push(((after - before) * 1000) / (performance.now() - startedAt));
-      pairs.push({ ours, beside });
+      pairs.push({ ours, baseline });
     }
     const at = (q: number) =>
       compare(
         `POST /enqueue at ${rate}/s while ${oldJobs.toLocaleString("en")} old jobs are removed, p${q * 100}`,
         "ms",
-        pairs.map((pair) => ({ ours: quantile(pair.ours, q), beside: quantile(pair.beside, q) })),
+        pairs.map((pair) => ({ ours: quantile(pair.ours, q), baseline: quantile(pair.baseline, q) })),
         "nothing is removed",
       );
     return [
       at(0.5),
       at(0.99),
-      { what: "retention: removed jobs beside submits", unit: "jobs/s", ours: spreadOf(removedPerS) },
+      { what: "retention: jobs removed during submits", unit: "jobs/s", ours: spreadOf(removedPerS) },
     ];
   } finally {
     server.send("stop");

@@ -1,8 +1,12 @@
-// npm run bench: compiles as the service is compiled, measures everything, prints a table and writes
-// bench/results/<time>.json. With names of `benchmarks` as arguments, it measures only those.
+// npm run bench: compiles as the service is compiled, measures, prints figures and writes bench/results/<time>.json.
+//
+//   npm run bench                        all benchmarks; takes about an hour
+//   npm run bench enqueue drain          only these
+//   npm run bench -- --busy enqueue      the same while one spinning process for each core takes its time
+//   npm run bench -- --save enqueue      keeps the figures in bench/last-result.json and docs/benchmarks.md
 import { mkdir, writeFile } from "node:fs/promises";
-import { cpus, loadavg } from "node:os";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { benchBatch } from "./batch.ts";
 import { benchDashboard } from "./dashboard.ts";
 import { benchDistributedLatency } from "./distributed-latency.ts";
@@ -16,7 +20,10 @@ import { benchRedisScheduler } from "./redis-scheduler.ts";
 import { benchRetention } from "./retention.ts";
 import { benchScheduler } from "./scheduler.ts";
 import { benchStore } from "./store.ts";
-import { type Figure, printFigures } from "./support/measure.ts";
+import { keepCoresBusy } from "./support/busy-cores.ts";
+import { save } from "./support/last-result.ts";
+import { machine, shownLoad, shownMachine, watchLoad } from "./support/machine.ts";
+import { type Figure, type Measured, printFigures } from "./support/measure.ts";
 import { benchTracing } from "./tracing.ts";
 
 const benchmarks: Record<string, () => Promise<Figure[]>> = {
@@ -36,30 +43,38 @@ const benchmarks: Record<string, () => Promise<Figure[]>> = {
   tracing: benchTracing,
 };
 
-const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benchmarks);
-const loadBefore = loadavg()[0]!;
-const figures: Figure[] = [];
-for (const name of names) {
-  const run = benchmarks[name];
-  if (run === undefined) {
-    console.error(`There is no benchmark ${name}; there are ${Object.keys(benchmarks).join(", ")}.`);
-    process.exit(1);
-  }
-  console.log(`${name} ...`);
-  figures.push(...(await run()));
+const { values: options, positionals } = parseArgs({
+  options: { busy: { type: "boolean", default: false }, save: { type: "boolean", default: false } },
+  allowPositionals: true,
+});
+const names = positionals.length > 0 ? positionals : Object.keys(benchmarks);
+const unknown = names.find((name) => !Object.hasOwn(benchmarks, name));
+if (unknown !== undefined) {
+  console.error(`There is no benchmark ${unknown}; there are ${Object.keys(benchmarks).join(", ")}.`);
+  process.exit(1);
 }
 
-printFigures(figures);
-const at = new Date().toISOString();
-const [cpu] = cpus();
-const load = { before: loadBefore, after: loadavg()[0]! };
-console.log(
-  `Load average: ${load.before.toFixed(1)} before, ${load.after.toFixed(1)} after, on ${cpus().length} cores.`,
-);
-const { version, platform } = process;
-const machine = { cpu: cpu?.model, cores: cpus().length, node: version, platform, load };
+const on = machine();
+console.log(shownMachine(on));
+const results: Measured[] = [];
+for (const name of names) {
+  console.log(`\n${name} ...`);
+  const release = options.busy ? keepCoresBusy(on.cores) : () => {};
+  const loadSoFar = watchLoad();
+  try {
+    const figures = await benchmarks[name]!();
+    const result = { name, at: new Date().toISOString(), busy: options.busy, load: loadSoFar(), figures };
+    printFigures(figures);
+    console.log(`\n${shownLoad(result.load)}`);
+    results.push(result);
+  } finally {
+    release();
+  }
+}
+
 const folder = join("bench", "results");
 await mkdir(folder, { recursive: true });
-const file = join(folder, `${at.replaceAll(":", "-")}.json`);
-await writeFile(file, `${JSON.stringify({ at, machine, figures }, undefined, 2)}\n`);
+const file = join(folder, `${results[0]!.at.replaceAll(":", "-")}.json`);
+await writeFile(file, `${JSON.stringify({ machine: on, results }, undefined, 2)}\n`);
 console.log(`Written to ${file}`);
+if (options.save) console.log(`Written to ${(await save(on, results)).join(" and ")}`);

@@ -37,14 +37,14 @@ const config: SchedulerConfig = {
 };
 
 export async function benchScheduler(): Promise<Figure[]> {
-  const pairs: { ours: number; beside: number }[] = [];
+  const pairs: { ours: number; baseline: number }[] = [];
   const bytes: number[] = [];
   // The first run pays for the compiler.
   await rate(await filled(1000));
   for (let i = 0; i < repeats; i++) {
     bytes.push((await heapOf(million)) / million);
-    const beside = await rate(await filled(1000));
-    pairs.push({ ours: await rate(await filled(million)), beside });
+    const baseline = await rate(await filled(1000));
+    pairs.push({ ours: await rate(await filled(million)), baseline });
   }
   return [
     compare("acquire + settle, a million queued", "jobs/s", pairs, "a thousand queued", "as fast"),

@@ -1,6 +1,6 @@
-// The SQLite store alone: durable writes of single jobs with its threads, beside the same writer run on the main thread
+// The SQLite store alone: durable writes of single jobs with its threads, compared with the same writer run on the main thread
 // (what each does to the event loop is the reason for the threads, see docs/decisions/sqlite-thread.md); attempts and
-// outcomes; and bulk inserts beside bare SQLite.
+// outcomes; and bulk inserts, compared with bare SQLite.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,9 +24,9 @@ const bulk = 1_000;
 const database = "bench";
 
 export async function benchStore(): Promise<Figure[]> {
-  const single: { ours: Run; beside: Run }[] = [];
+  const single: { ours: Run; baseline: Run }[] = [];
   const calls: number[] = [];
-  const bulks: { ours: number; beside: number }[] = [];
+  const bulks: { ours: number; baseline: number }[] = [];
   for (let i = 0; i < repeats; i++) {
     const ours = await withStore(async (store) => {
       const all = makeJobs(jobs);
@@ -34,32 +34,32 @@ export async function benchStore(): Promise<Figure[]> {
       calls.push((await measure(() => inParallel(all, 200, (job) => callOnce(store, job)))).rate);
       return run;
     });
-    single.push({ ours, beside: await inFolder(insertOnMainThread) });
+    single.push({ ours, baseline: await inFolder(insertOnMainThread) });
     bulks.push({
       ours: await withStore((store) => insertInBulk((part) => store.insertMany(part))),
-      beside: await inFolder(insertBare),
+      baseline: await inFolder(insertBare),
     });
   }
-  const beside = "SQLite on the main thread";
-  const pairs = (of: (run: Run) => number) => single.map((s) => ({ ours: of(s.ours), beside: of(s.beside) }));
+  const baseline = "SQLite on the main thread";
+  const pairs = (of: (run: Run) => number) => single.map((s) => ({ ours: of(s.ours), baseline: of(s.baseline) }));
   return [
     compare(
       `store: durable inserts of one job, ${callers} callers`,
       "jobs/s",
       pairs((r) => r.rate),
-      beside,
+      baseline,
     ),
     compare(
       "store: main thread's time for one such insert",
       "us",
       pairs((r) => r.mainUs),
-      beside,
+      baseline,
     ),
     compare(
       "store: event loop delay meanwhile, p99",
       "ms",
       pairs((r) => r.delayMs),
-      beside,
+      baseline,
     ),
     { what: "store: attempt begun and job finished, 200 callers", unit: "jobs/s", ours: spreadOf(calls) },
     compare(`store: inserts of ${bulk.toLocaleString("en")} jobs a call`, "jobs/s", bulks, "bare SQLite", ">= 0.7"),

@@ -21,17 +21,17 @@ export async function benchTracing(): Promise<Figure[]> {
   process.env.OTEL_EXPORTER_OTLP_ENDPOINT = `http://127.0.0.1:${port}`;
   process.env.OTEL_EXPORTER_OTLP_PROTOCOL = "http/json";
   const arrived: number[] = [];
-  const sampled: { ours: Drained; beside: Drained }[] = [];
-  const notSampled: { ours: Drained; beside: Drained }[] = [];
+  const sampled: { ours: Drained; baseline: Drained }[] = [];
+  const notSampled: { ours: Drained; baseline: Drained }[] = [];
   try {
     await drainEmbedded({ jobs, concurrency });
     for (let i = 0; i < repeats; i++) {
       const off = await drainEmbedded({ jobs, concurrency });
-      sampled.push({ ours: await traced("01"), beside: off });
+      sampled.push({ ours: await traced("01"), baseline: off });
       collector.send("count");
       const [count] = (await once(collector, "message")) as [number];
       arrived.push(count / (jobs * spansPerJob));
-      notSampled.push({ ours: await traced("00"), beside: off });
+      notSampled.push({ ours: await traced("00"), baseline: off });
     }
   } finally {
     collector.send("stop");
@@ -49,8 +49,8 @@ export async function benchTracing(): Promise<Figure[]> {
   ];
 }
 
-function of(pairs: readonly { ours: Drained; beside: Drained }[], figure: keyof Drained) {
-  return pairs.map(({ ours, beside }) => ({ ours: ours[figure], beside: beside[figure] }));
+function of(pairs: readonly { ours: Drained; baseline: Drained }[], figure: keyof Drained) {
+  return pairs.map(({ ours, baseline }) => ({ ours: ours[figure], baseline: baseline[figure] }));
 }
 
 async function traced(flags: "00" | "01"): Promise<Drained> {

@@ -34,7 +34,7 @@ export interface Use {
 
 /**
  * Over whole minutes after the first: of the calls that arrived in the minute before each moment, what they had
- * reserved, or used if they had ended by then, beside the limit.
+ * reserved, or used if they had ended by then, as a share of the limit.
  * @param from, to of the simulator's clock
  */
 export function useOf(simulator: Simulator, { unit, limit }: Quota, from: number, to: number): Use {
