@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { benchBatch } from "./batch.ts";
 import { benchDashboard } from "./dashboard.ts";
+import { benchDistributed } from "./distributed.ts";
 import { benchDistributedLatency } from "./distributed-latency.ts";
 import { benchDrain } from "./drain.ts";
 import { benchEnqueue } from "./enqueue.ts";
@@ -36,6 +37,7 @@ const benchmarks: Record<string, () => Promise<Figure[]>> = {
   metrics: benchMetrics,
   "quota-use": benchQuotaUse,
   "redis-scheduler": benchRedisScheduler,
+  distributed: benchDistributed,
   "distributed-latency": benchDistributedLatency,
   scheduler: benchScheduler,
   retention: benchRetention,

@@ -118,7 +118,7 @@ function measure(settings: Settings) {
   return { ...measurement, stop: () => teardown.run() };
 }
 
-function instantProvider(onCall: EmbeddedOptions["onCall"]): Provider {
+export function instantProvider(onCall?: EmbeddedOptions["onCall"]): Provider {
   return {
     async call(call) {
       onCall?.(call);

@@ -23,6 +23,8 @@ export interface TestServer {
   name: string;
   url: string;
   port: number;
+  /** The process id; changes with a restart. */
+  readonly pid: number;
   /** SIGKILL; resolves when the process is gone. */
   kill(): Promise<void>;
   /** SIGTERM; resolves when the process is gone. */
@@ -109,6 +111,9 @@ async function start(
     name: launch.name,
     url: fill(launch.url),
     port,
+    get pid() {
+      return running!.child.pid!;
+    },
     kill: () => end("SIGKILL"),
     stop: () => end("SIGTERM"),
     restart: run,

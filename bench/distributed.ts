@@ -1,0 +1,330 @@
+// The distributed form with one API process and two workers, a Redis and a server that speaks MongoDB's protocol: submits,
+// jobs end to end and lines of a batch, with the processor time that each part takes for a job. Workers have a provider
+// that answers at once within the process. Beside it runs BullMQ behind the same route, with two workers whose jobs do
+// nothing: it stores no prompt, counts no quota and knows no tenants.
+//
+// SLUICE_BENCH_MONGO_URL names the server to measure with. Without it, this starts the one that the tests use. FerretDB
+// reads whole collections, so its figures say little about Sluice; the output names the server.
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
+import { MongoClient } from "mongodb";
+import { findMongo, findRedis } from "../test/support/find-servers.ts";
+import { launchMongo, launchRedis } from "../test/support/servers.ts";
+import { closedLoop, type Load } from "./support/closed-loop.ts";
+import type { ProcessOptions, Started } from "./support/distributed-process.ts";
+import { compare, type Figure, spreadOf } from "./support/measure.ts";
+
+const repeats = 3;
+const connections = 64;
+const jobs = 2_000;
+const lines = 2_000;
+const warmUp = 2_000;
+/** Jobs that come one by one: this many a second. */
+const paced = { requests: 900, perS: 300 };
+const body = JSON.stringify({ prompt: "Write one sentence about the sea, and one about rain.", environment: "UAT" });
+const database = "SSP-dev";
+
+export async function benchDistributed(): Promise<Figure[]> {
+  const [mongo, redis, otherRedis] = await Promise.all([openMongo(), startRedis(), startRedis()]);
+  const addresses = { mongoUrl: mongo.url, redisUrl: redis.url };
+  const ours = await startGroup({ what: "service", ...addresses });
+  const bullmq = await startGroup({ what: "bullmq", ...addresses, redisUrl: otherRedis.url });
+  const client = await new MongoClient(mongo.url).connect();
+  const outcomes = client.db(database).collection("outcomes");
+  const [admin, otherAdmin] = [new Redis(redis.url), new Redis(otherRedis.url)];
+  const doneOurs = () => outcomes.estimatedDocumentCount();
+  const doneTheirs = async () => Number(await otherAdmin.zcard("bull:bench:completed"));
+  const rounds: Round[] = [];
+  try {
+    await submitAll(ours.url, doneOurs, { requests: warmUp });
+    await sendBatch(ours.url, doneOurs, warmUp / 2);
+    await submitAll(bullmq.url, doneTheirs, { requests: warmUp });
+    for (let i = 0; i < repeats; i++) {
+      const pids = { api: ours.pids.slice(0, 1), workers: ours.pids.slice(1), redis: [redis.pid], store: [mongo.pid] };
+      const measure = (count: number, run: () => Promise<Rates>) => measured(pids, ours, admin, count, run);
+      const online = await measure(jobs, () => submitAll(ours.url, doneOurs, { requests: jobs }));
+      const oneByOne = await measure(paced.requests, () => submitAll(ours.url, doneOurs, paced));
+      const batch = await measure(lines, () => sendBatch(ours.url, doneOurs, lines));
+      await otherAdmin.config("SET", "appendonly", "no");
+      const theirs = await submitAll(bullmq.url, doneTheirs, { requests: jobs });
+      await otherAdmin.config("SET", "appendonly", "yes", "appendfsync", "always");
+      await sleep(500);
+      const durable = await submitAll(bullmq.url, doneTheirs, { requests: jobs });
+      rounds.push({ online, oneByOne, batch, theirs, durable });
+    }
+  } finally {
+    for (const { children } of [ours, bullmq]) for (const child of children) child.kill("SIGKILL");
+    await client.close();
+    admin.disconnect();
+    otherAdmin.disconnect();
+    await Promise.all([mongo.close(), redis.close(), otherRedis.close()]);
+  }
+  printCounts(rounds);
+  return figuresOf(rounds, mongo.name);
+}
+
+// -------------------------------------------------------------- servers
+
+interface Server {
+  url: string;
+  /** Undefined for a server that was there before. */
+  pid: number | undefined;
+  close(): Promise<void>;
+}
+
+async function openMongo(): Promise<Server & { name: string }> {
+  const url = process.env.SLUICE_BENCH_MONGO_URL;
+  if (url) {
+    const client = await new MongoClient(url).connect();
+    for (const name of [database, "SSP-prod", "sluice"]) await client.db(name).dropDatabase();
+    await client.close();
+    const pid = Number(process.env.SLUICE_BENCH_MONGO_PID) || undefined;
+    const name = process.env.SLUICE_BENCH_MONGO_NAME ?? "the server of SLUICE_BENCH_MONGO_URL";
+    console.log(`  *** MEASURED WITH ${name} ***`);
+    return { url, pid, name, close: async () => {} };
+  }
+  const launch = await findMongo();
+  const server = await launchMongo(launch);
+  console.log(`  *** MEASURED WITH ${launch.name}; SLUICE_BENCH_MONGO_URL names another server ***`);
+  return { ...server, name: launch.name };
+}
+
+async function startRedis(): Promise<Server> {
+  return launchRedis(await findRedis());
+}
+
+interface Group {
+  children: ChildProcess[];
+  /** The API first. */
+  pids: number[];
+  url: string;
+  metricsUrls: string[];
+}
+
+async function startGroup(options: Omit<ProcessOptions, "role">): Promise<Group> {
+  const children: ChildProcess[] = [];
+  const started: Started[] = [];
+  for (const role of ["api", "worker", "worker"] as const) {
+    const file = new URL("./support/distributed-process.js", import.meta.url);
+    const child = fork(file, [JSON.stringify({ ...options, role } satisfies ProcessOptions)]);
+    children.push(child);
+    started.push(await answerOf<Started>(child));
+  }
+  return {
+    children,
+    pids: children.map((child) => child.pid!),
+    url: started[0]!.url!,
+    metricsUrls: started.flatMap(({ metricsUrl }) => metricsUrl ?? []),
+  };
+}
+
+async function answerOf<T>(child: ChildProcess): Promise<T> {
+  const heard = new AbortController();
+  const exited = once(child, "exit", { signal: heard.signal }).then(() => {
+    throw new Error("A process of the benchmark ended.");
+  });
+  exited.catch(() => {});
+  const [answer] = await Promise.race([once(child, "message"), exited]);
+  heard.abort();
+  return answer as T;
+}
+
+// -------------------------------------------------------------- load
+
+interface Rates {
+  /** Accepted for each second until all were accepted. */
+  accepted: number;
+  /** Done for each second until all were done. */
+  done: number;
+}
+
+async function submitAll(url: string, done: () => Promise<number>, load: Omit<Load, "connections">): Promise<Rates> {
+  return timed(done, load.requests, () => closedLoop(`${url}/enqueue`, body, { connections, ...load }));
+}
+
+async function sendBatch(url: string, done: () => Promise<number>, count: number): Promise<Rates> {
+  return timed(done, count, async () => {
+    const line = (i: number) => ({
+      custom_id: `request-${i}`,
+      method: "POST",
+      url: "/v1/chat/completions",
+      body: { model: "llama", messages: [{ role: "user", content: `Write a line about the number ${i}.` }] },
+    });
+    const form = new FormData();
+    form.set("purpose", "batch");
+    form.set("file", new Blob([Array.from({ length: count }, (_, i) => `${JSON.stringify(line(i))}\n`).join("")]), "f");
+    const environment = { "x-sluice-environment": "UAT" };
+    const { id } = await json(await fetch(`${url}/v1/files`, { method: "POST", headers: environment, body: form }));
+    const batch = { input_file_id: id, endpoint: "/v1/chat/completions", completion_window: "24h" };
+    const headers = { ...environment, "content-type": "application/json" };
+    await json(await fetch(`${url}/v1/batches`, { method: "POST", headers, body: JSON.stringify(batch) }));
+  });
+}
+
+async function json(response: Response): Promise<{ id: string }> {
+  if (!response.ok) throw new Error(await response.text());
+  return (await response.json()) as { id: string };
+}
+
+async function timed(done: () => Promise<number>, count: number, send: () => Promise<void>): Promise<Rates> {
+  const before = await done();
+  const start = performance.now();
+  await send();
+  const accepted = (count * 1000) / (performance.now() - start);
+  while ((await done()) < before + count) await sleep(10);
+  return { accepted, done: (count * 1000) / (performance.now() - start) };
+}
+
+// -------------------------------------------------------------- processor time and commands
+
+const parts = ["api", "workers", "redis", "store"] as const;
+type Part = (typeof parts)[number];
+
+interface Measured extends Rates {
+  /** Processor time for each job, in milliseconds. */
+  cpuMs: Record<Part, number>;
+  /** For each job: scripts and commands in Redis, and commands in the document database. */
+  scripts: Counts;
+  redis: Counts;
+  store: Counts;
+}
+type Counts = Record<string, number>;
+
+interface Round {
+  online: Measured;
+  oneByOne: Measured;
+  batch: Measured;
+  theirs: Rates;
+  durable: Rates;
+}
+
+async function measured(
+  pids: Record<Part, readonly (number | undefined)[]>,
+  group: Group,
+  admin: Redis,
+  count: number,
+  run: () => Promise<Rates>,
+): Promise<Measured> {
+  const read = async () => ({
+    cpu: Object.fromEntries(parts.map((part) => [part, cpuMsOf(pids[part])])) as Record<Part, number>,
+    scripts: sum(await Promise.all(group.metricsUrls.map(scriptsOf))),
+    redis: commandsOf(await admin.info("commandstats")),
+    store: sum(await Promise.all(group.children.map(storeCommandsOf))),
+  });
+  const before = await read();
+  const rates = await run();
+  // What follows an outcome, such as settling, belongs to the job.
+  await sleep(300);
+  const after = await read();
+  const each = (a: Counts, b: Counts) =>
+    Object.fromEntries(Object.entries(a).map(([name, value]) => [name, (value - (b[name] ?? 0)) / count]));
+  return {
+    ...rates,
+    cpuMs: each(after.cpu, before.cpu) as Record<Part, number>,
+    scripts: each(after.scripts, before.scripts),
+    redis: each(after.redis, before.redis),
+    store: each(after.store, before.store),
+  };
+}
+
+const tickMs = 10;
+
+function cpuMsOf(pids: readonly (number | undefined)[]): number {
+  return pids.reduce<number>((total, pid) => {
+    if (pid === undefined) return Number.NaN;
+    const [user, system] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ").slice(11, 13);
+    return total + (Number(user) + Number(system)) * tickMs;
+  }, 0);
+}
+
+async function scriptsOf(metricsUrl: string): Promise<Counts> {
+  const text = await (await fetch(metricsUrl)).text();
+  const found = text.matchAll(/^sluice_redis_seconds_count\{script="(\w+)"\} (\d+)/gm);
+  return Object.fromEntries(Array.from(found, ([, script, count]) => [script!, Number(count)]));
+}
+
+function commandsOf(info: string): Counts {
+  const found = info.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm);
+  return Object.fromEntries(Array.from(found, ([, command, calls]) => [command!, Number(calls)]));
+}
+
+async function storeCommandsOf(child: ChildProcess): Promise<Counts> {
+  const answer = answerOf<Counts>(child);
+  child.send("commands");
+  return answer;
+}
+
+function sum(all: readonly Counts[]): Counts {
+  const total: Counts = {};
+  for (const counts of all) {
+    for (const [name, value] of Object.entries(counts)) total[name] = (total[name] ?? 0) + value;
+  }
+  return total;
+}
+
+// -------------------------------------------------------------- output
+
+function printCounts(rounds: readonly Round[]): void {
+  const last = rounds.at(-1)!;
+  for (const [what, of] of [
+    ["a job", last.online],
+    ["a job of those one by one", last.oneByOne],
+    ["a line of a batch", last.batch],
+  ] as const) {
+    for (const kind of ["scripts", "redis", "store"] as const) {
+      const listed = Object.entries(of[kind])
+        .filter(([, count]) => count >= 0.01)
+        .sort((a, b) => b[1] - a[1])
+        .map(([name, count]) => `${name} ${count.toFixed(2)}`);
+      console.log(`  ${kind} for ${what}: ${listed.join(", ")}`);
+    }
+  }
+}
+
+const goals: Record<Part, string> = { api: "0.35", workers: "0.8", redis: "0.3", store: "" };
+const loads = {
+  online: "job",
+  oneByOne: `job, ${paced.perS} a second`,
+  batch: "line of a batch",
+} as const;
+
+function figuresOf(rounds: readonly Round[], server: string): Figure[] {
+  const where = `distributed (Redis, ${server}), 1 API and 2 workers`;
+  const beside = (what: string, of: (round: Round) => [number, number], theirs: string, goal?: string) =>
+    compare(
+      `${where}: ${what}`,
+      "1/s",
+      rounds.map(of).map(([ours, beside]) => ({ ours, beside })),
+      theirs,
+      goal,
+    );
+  const cpu = (load: keyof typeof loads, part: Part): Figure => ({
+    what: `distributed: CPU of ${part} for each ${loads[load]}`,
+    unit: "ms",
+    ours: spreadOf(rounds.map((round) => round[load].cpuMs[part])),
+    ...(goals[part] && { goal: `<= ${goals[part]}` }),
+  });
+  const acquires = (load: keyof typeof loads): Figure => ({
+    what: `distributed: acquire calls for each ${loads[load]}`,
+    unit: "calls",
+    ours: spreadOf(rounds.map((round) => round[load].scripts.acquire ?? 0)),
+  });
+  const bullmq = "BullMQ, same route";
+  return [
+    beside("submits", (r) => [r.online.accepted, r.theirs.accepted], bullmq, ">= 1,500"),
+    beside("jobs end to end", (r) => [r.online.done, r.theirs.done], bullmq, ">= 1,000"),
+    beside("jobs end to end", (r) => [r.online.done, r.durable.done], `${bullmq}, appendfsync always`),
+    {
+      what: `${where}: lines of a batch`,
+      unit: "1/s",
+      ours: spreadOf(rounds.map((r) => r.batch.done)),
+      goal: ">= 1,500",
+    },
+    ...parts.flatMap((part) => [cpu("online", part), cpu("oneByOne", part), cpu("batch", part)]),
+    acquires("online"),
+    acquires("oneByOne"),
+  ];
+}
