@@ -297,7 +297,7 @@ function figuresOf(rounds: readonly Round[], server: string): Figure[] {
     compare(
       `${where}: ${what}`,
       "1/s",
-      rounds.map(of).map(([ours, beside]) => ({ ours, beside })),
+      rounds.map(of).map(([ours, baseline]) => ({ ours, baseline })),
       theirs,
       goal,
     );
