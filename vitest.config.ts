@@ -3,6 +3,8 @@ import { defineConfig, type Plugin, type TestProjectInlineConfiguration } from "
 
 const src = resolve(import.meta.dirname, "src") + sep;
 const dist = resolve(import.meta.dirname, "dist") + sep;
+/** Matches files of the build only, even in a checkout whose own path contains `dist`. */
+const built = new RegExp(dist.replace(/[^\w/]/g, "\\$&"));
 
 /**
  * Tests import the service from `src`, and run what the build made of it in `dist`: the same files that users run, loaded
@@ -25,7 +27,7 @@ function project(test: TestProjectInlineConfiguration["test"]): TestProjectInlin
     test: {
       testTimeout: 30_000,
       hookTimeout: 30_000,
-      server: { deps: { external: [/\/dist\//] } },
+      server: { deps: { external: [built] } },
       execArgv: ["--enable-source-maps"],
       ...test,
     },
