@@ -8,9 +8,9 @@ import {
   MongoWriteConcernError,
 } from "mongodb";
 import { describe, expect, test, vi } from "vitest";
+import { Group } from "../../src/domain/group.ts";
 import type { JobState } from "../../src/domain/job.ts";
 import { CountCache } from "../../src/store/mongo/count-cache.ts";
-import { Group } from "../../src/store/mongo/group.ts";
 import { fateOf, storeError } from "../../src/store/mongo/mongo-errors.ts";
 import { StateCache } from "../../src/store/mongo/state-cache.ts";
 

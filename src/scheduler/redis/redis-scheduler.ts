@@ -5,6 +5,7 @@
 // It is an index of the store. Admission closes until a rebuild if Redis lost its data, shows an old snapshot, or was
 // replaced by another server.
 import { type Clock, systemClock } from "../../domain/clock.ts";
+import { Group } from "../../domain/group.ts";
 import { type JobId, newToken } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
 import { pauseKey } from "../pause-scopes.ts";
@@ -32,10 +33,10 @@ import { type Client, connect, RedisUnavailableError, refusalOf, untilReady } fr
 import { addArguments, restoreArguments, settleArguments } from "./script-arguments.ts";
 import {
   acquireResult,
-  addedJobs,
   answers,
   deploymentChanges,
   explanation,
+  knownJobs,
   rechargeResult,
   snapshotOf,
   uncountedJobs,
@@ -66,6 +67,12 @@ export interface RedisSchedulerOptions {
 const grantsAtOnce = 100;
 /** Jobs, settlements and similar items per script. */
 const itemsAtOnce = 250;
+/** Calls in one script. */
+const callsAtOnce = {
+  maxItems: itemsAtOnce,
+  weigh: (items: readonly unknown[]) => items.length,
+  maxWeight: itemsAtOnce,
+};
 
 /**
  * Creates a scheduler in Redis. Also resolves while Redis is unavailable; operations then reject with a
@@ -94,6 +101,9 @@ class RedisScheduler implements Scheduler {
   readonly #tokens: GrantTokens;
   readonly #advice: ServerAdvice;
   readonly #changeListeners = new Set<(change: DeploymentChange) => void>();
+  /** One script of these at a time. It carries all calls that arrived while the one before it ran. */
+  readonly #adding = new Group((parts: (readonly QueueEntry[])[]) => this.#add(parts), callsAtOnce);
+  readonly #settling = new Group((parts: (readonly Settlement[])[]) => this.#settle(parts), callsAtOnce);
   readonly #onReady = () => this.#notices.notify();
   #closed = false;
 
@@ -132,9 +142,8 @@ class RedisScheduler implements Scheduler {
   }
 
   async enqueue(entries: readonly QueueEntry[]): Promise<number> {
-    let added = 0;
-    for (const part of pages(entries)) added += addedJobs(await this.#runner.run("enqueue", addArguments(part)));
-    return added;
+    const added = await Promise.all(Array.from(pages(entries), (part) => this.#adding.add(part)));
+    return added.reduce((sum, count) => sum + count, 0);
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
@@ -172,13 +181,7 @@ class RedisScheduler implements Scheduler {
   }
 
   async settle(settlements: readonly Settlement[]): Promise<SettleAnswer[]> {
-    const all: SettleAnswer[] = [];
-    for (const part of pages(settlements)) {
-      const reply = await this.#runner.run("settle", part.flatMap(settleArguments));
-      all.push(...answers<SettleAnswer>(reply));
-      this.#notifyChanges(reply[1]);
-    }
-    return all;
+    return (await Promise.all(Array.from(pages(settlements), (part) => this.#settling.add(part)))).flat();
   }
 
   async remove(jobIds: readonly JobId[]): Promise<("waiting" | "running" | "absent")[]> {
@@ -278,6 +281,25 @@ class RedisScheduler implements Scheduler {
     this.#changeListeners.clear();
     this.#client.off("ready", this.#onReady);
     if (this.#ownsClient) this.#client.disconnect();
+  }
+
+  /** Returns how many jobs of each part were added. */
+  async #add(parts: (readonly QueueEntry[])[]): Promise<number[]> {
+    const known = knownJobs(await this.#runner.run("enqueue", addArguments(parts.flat())));
+    let from = 0;
+    return parts.map(({ length }) => {
+      const to = from + length;
+      const knownOfPart = known.filter((place) => place >= from && place < to);
+      from = to;
+      return length - knownOfPart.length;
+    });
+  }
+
+  async #settle(parts: (readonly Settlement[])[]): Promise<SettleAnswer[][]> {
+    const reply = await this.#runner.run("settle", parts.flat().flatMap(settleArguments));
+    const all = answers<SettleAnswer>(reply);
+    this.#notifyChanges(reply[1]);
+    return parts.map(({ length }) => all.splice(0, length));
   }
 
   async #answers<I, A extends string>(

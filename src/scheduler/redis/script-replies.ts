@@ -55,9 +55,9 @@ export function acquireResult(reply: Reply): AcquireResult {
   };
 }
 
-/** Returns the number of added jobs. */
-export function addedJobs([added]: Reply): number {
-  return Number(added);
+/** Returns the places of the jobs that were known before. */
+export function knownJobs([known]: Reply): number[] {
+  return known as number[];
 }
 
 export function rechargeResult(reply: Reply): RechargeResult {

@@ -28,6 +28,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Db, Document } from "mongodb";
 import { mayTry } from "../../domain/attempts.ts";
 import { SluiceError } from "../../domain/errors.ts";
+import { Group } from "../../domain/group.ts";
 import type { JobId } from "../../domain/ids.ts";
 import {
   type AttemptEnd,
@@ -61,7 +62,6 @@ import {
   outcomeOf,
   requestOf,
 } from "./documents.ts";
-import { Group } from "./group.ts";
 import type { Collection } from "./indexes.ts";
 import { JobLoads, type LoadedJob } from "./job-loads.ts";
 import { find } from "./reads.ts";

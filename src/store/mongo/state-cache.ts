@@ -1,10 +1,10 @@
 // Writes the state that is cached on jobs, one command at a time. Changes of a job that wait for their command become one.
 import type { Db } from "mongodb";
+import { Group } from "../../domain/group.ts";
 import type { JobId } from "../../domain/ids.ts";
 import type { JobState } from "../../domain/job.ts";
 import { updateDerived } from "./commands.ts";
 import type { JobDocument } from "./documents.ts";
-import { Group } from "./group.ts";
 
 type Change = { state: JobState } & Partial<JobDocument>;
 

@@ -5,10 +5,10 @@
 -- ARGV[4]     lists: JSON of { owners: [[environment, priority, tenant]...], routes: [name...] }
 -- ARGV[5..]   eight for each job: id, order (8 bytes), owner and route (indexes in those lists, from 1), input tokens,
 --             output tokens, '1' if they were counted exactly, delay in ms
--- Result      { header, number of added jobs }
+-- Result      { header, places of the jobs that were known, counted from 0 }
 --- @include "shared/add_jobs"
 if not state.load() then return redis.error_reply('NOSTATE') end
 deployments.openAll()
-local added = addJobs(cjson.decode(ARGV[4]), 5, #ARGV)
+local known = addJobs(cjson.decode(ARGV[4]), 5, #ARGV)
 state.wake()
-return state.done(added)
+return state.done(known)

@@ -1,16 +1,17 @@
--- Adds the jobs in ARGV[first] to ARGV[last], and returns how many were new. `lists` holds their owners and routes, see
--- enqueue.lua.
+-- Adds the jobs in ARGV[first] to ARGV[last], and returns the places of those that were known, counted from 0. `lists`
+-- holds their owners and routes, see enqueue.lua.
 --- @include "state"
 --- @include "deployment"
 --- @include "waiting_jobs"
 local function addJobs(lists, first, last)
   local flows = {}
   local routeIds = {}
-  local added = 0
+  local known = {}
   for at = first, last, 8 do
     local id = ARGV[at]
-    if not entries.exists(id) then
-      added = added + 1
+    if entries.exists(id) then
+      table.insert(known, (at - first) / 8)
+    else
       local ownerAt, routeAt = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
       if not flows[ownerAt] then flows[ownerAt] = shares.flowOf(unpack(lists.owners[ownerAt])) end
       if not routeIds[routeAt] then routeIds[routeAt] = routes.idOf(lists.routes[routeAt]) end
@@ -26,5 +27,5 @@ local function addJobs(lists, first, last)
       }, tonumber(ARGV[at + 7]))
     end
   end
-  return added
+  return known
 end
