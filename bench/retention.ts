@@ -2,8 +2,8 @@
 // Periods of both alternate, so that both see the same machine.
 import { fork } from "node:child_process";
 import { once } from "node:events";
+import { type Generator, withGenerator } from "./support/http-load.ts";
 import { compare, type Figure, quantile, spreadOf } from "./support/measure.ts";
-import { openLoop } from "./support/open-loop.ts";
 
 const oldJobs = 100_000;
 const repeats = 5;
@@ -12,7 +12,11 @@ const warmUpS = 2;
 const durationS = 4;
 const body = JSON.stringify({ prompt: "Write one sentence about the sea, and one about rain.", environment: "UAT" });
 
-export async function benchRetention(): Promise<Figure[]> {
+export function benchRetention(): Promise<Figure[]> {
+  return withGenerator(measure);
+}
+
+async function measure(generate: Generator): Promise<Figure[]> {
   const server = fork(new URL("./support/retention-server.js", import.meta.url), [String(oldJobs)]);
   const next = async () => (await once(server, "message"))[0] as number;
   const ask = (message: string) => {
@@ -21,14 +25,15 @@ export async function benchRetention(): Promise<Figure[]> {
   };
   try {
     const url = `http://127.0.0.1:${await next()}/enqueue`;
-    await openLoop(url, body, rate, warmUpS);
+    const latencies = async (seconds: number) => (await generate({ url, body, rate, durationS: seconds })).latencies;
+    await latencies(warmUpS);
     const pairs: { ours: number[]; baseline: number[] }[] = [];
     const removedPerS: number[] = [];
     for (let i = 0; i < repeats; i++) {
-      const baseline = await openLoop(url, body, rate, durationS);
+      const baseline = await latencies(durationS);
       const before = await ask("run");
       const startedAt = performance.now();
-      const ours = await openLoop(url, body, rate, durationS);
+      const ours = await latencies(durationS);
       const after = await ask("pause");
       removedPerS.push(((after - before) * 1000) / (performance.now() - startedAt));
       pairs.push({ ours, baseline });

@@ -41,6 +41,8 @@ export interface EmbeddedOptions {
   onCall?: (call: ProviderCall) => void;
   /** Whether everything is measured, as in the service, and scraped at the start and every 15 s. Default: false. */
   metrics?: boolean;
+  /** Told of the number of writes in every commit. */
+  onCommit?: (writes: number) => void;
 }
 
 function settingsFor({ quotas, concurrency }: EmbeddedOptions, dataDir: string): Settings {
@@ -58,7 +60,10 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   const measured = options.metrics ? measure(settings) : undefined;
   const opened = await openSqliteStore({
     ...{ dataDir, environments: settings.environments },
-    ...(measured && { onCommit: measured.metrics.storeCommitted }),
+    onCommit: (writes) => {
+      options.onCommit?.(writes);
+      measured?.metrics.storeCommitted(writes);
+    },
   });
   const timed = measured ? measuredStore(opened, systemClock, measured.metrics.storeAnswered) : opened;
   const store = withLargeTexts(timed, { clock: systemClock, environments: Object.keys(settings.environments) });

@@ -1,0 +1,45 @@
+// Load for a server on this machine, from a process of its own that sleeps between requests. Everything that is compared
+// gets the same generator, so it favors neither side.
+import { fork } from "node:child_process";
+import { once } from "node:events";
+
+/** Sends a body again and again: from connections that each wait for their answers, or at a fixed rate. */
+export type Load = { url: string; body: string; durationS?: number; amount?: number } & (
+  | { connections: number }
+  | { rate: number; durationS: number }
+);
+
+export interface Loaded {
+  /** Answers per second. */
+  perS: number;
+  /** From the moment each request was due to the end of its answer; milliseconds, ascending. */
+  latencies: number[];
+  /** How late the generator sent each request of an open loop; milliseconds, ascending. The latencies contain it. */
+  lateness: number[];
+  /** CPU time of the generator for each request, in microseconds. */
+  cpuUs: number;
+}
+
+/** Runs a load to its end. @throws Error if an answer is not 200 or a connection fails */
+export type Generator = (load: Load) => Promise<Loaded>;
+
+/** Starts the process for as long as `use` runs. */
+export async function withGenerator<T>(use: (generate: Generator) => Promise<T>): Promise<T> {
+  const child = fork(new URL("./load-generator.js", import.meta.url));
+  const exited = once(child, "exit");
+  const failed = exited.then(() => {
+    throw new Error("The load generator ended.");
+  });
+  failed.catch(() => {});
+  try {
+    return await use(async (load) => {
+      const answered = once(child, "message");
+      child.send(load);
+      const [loaded] = (await Promise.race([answered, failed])) as [Loaded];
+      return loaded;
+    });
+  } finally {
+    child.kill();
+    await exited;
+  }
+}
