@@ -1,5 +1,6 @@
-// The callers' side of sqlite-worker.ts: sends requests to a thread and resolves with its replies. Requests made in one
-// pass of the event loop travel together, because every message wakes the other side.
+// The callers' side of sqlite-worker.ts: sends requests to a thread and resolves with its replies. Each request leaves at
+// once, and an idle thread starts on it while this side prepares the next. Requests that were gathered until the end of
+// a pass of the event loop left both sides waiting for each other in turn (docs/decisions/sqlite-thread.md).
 import { Worker } from "node:worker_threads";
 import { SluiceError } from "../../domain/errors.ts";
 import { StoreOpenError } from "../environments.ts";
@@ -14,8 +15,6 @@ export class StoreThread<O extends Operations> {
   readonly #worker: Worker;
   readonly #opened: Promise<Opened>;
   readonly #exited: Promise<void>;
-  /** Requests that are not sent yet. */
-  readonly #outbox: RequestOf<O>[] = [];
   /** Requests without a reply, in the order in which they were made. */
   readonly #waiting: Waiting[] = [];
   readonly #onReplies: ((replies: number) => void) | undefined;
@@ -66,13 +65,12 @@ export class StoreThread<O extends Operations> {
   }
 
   /**
-   * Sends a request and resolves with the thread's answer.
+   * Sends a request at once and resolves with the thread's answer.
    * @throws SluiceError the thread's error, or `unavailable` after `close`
    */
   ask<K extends keyof O & string>(kind: K, request: O[K]["request"]): Promise<O[K]["answer"]> {
     if (this.#closed) return Promise.reject(this.#closed);
-    if (this.#outbox.length === 0) setImmediate(() => this.#send());
-    this.#outbox.push({ kind, ...request } as RequestOf<O>);
+    this.#worker.postMessage({ kind, ...request } as RequestOf<O>);
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
@@ -80,14 +78,9 @@ export class StoreThread<O extends Operations> {
   async close(): Promise<void> {
     if (!this.#closed) {
       this.#closed = new SluiceError("unavailable", "The store is closed.");
-      this.#send();
       this.#worker.postMessage("close");
     }
     await this.#exited;
-  }
-
-  #send(): void {
-    if (this.#outbox.length > 0) this.#worker.postMessage(this.#outbox.splice(0));
   }
 
   #receive(replies: Reply[]): void {

@@ -1,5 +1,6 @@
 // Entry point of the store's two threads: one writes, one reads. The first message to the caller's side says whether
-// the files are open. After that, requests arrive in arrays and are answered in order.
+// the files are open. After that, each message is a request, and requests are answered in order. The writes that arrived
+// during a commit share the next one, and the replies of a commit travel together.
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import type { Opened, Read, Reply, ThreadData, Write } from "./protocol.ts";
 import { Reader } from "./reader.ts";
@@ -62,14 +63,13 @@ function readerRole(): Role {
 function serve(role: Role): void {
   const waiting: never[] = [];
   let closing = false;
-  const receive = (message: never[] | "close") => {
+  const receive = (message: never | "close") => {
     if (message === "close") closing = true;
-    else waiting.push(...message);
+    else waiting.push(message);
   };
-  port.on("message", (first: never[] | "close") => {
+  port.on("message", (first: never | "close") => {
     receive(first);
     while (waiting.length > 0) {
-      // Requests that arrived during the last commit go into the next one.
       for (let more = receiveMessageOnPort(port); more; more = receiveMessageOnPort(port)) receive(more.message);
       const replies = role.handle(waiting);
       waiting.splice(0, replies.length);
