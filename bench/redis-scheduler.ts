@@ -1,11 +1,13 @@
 // The scheduler in Redis, compared with BullMQ on the same server: how fast one process takes and settles jobs, and what a waiting
 // job costs in Redis's memory. BullMQ's workers take one job per command; its figure is its own drain of no-op jobs.
-import { Queue, Worker } from "bullmq";
+import { Queue } from "bullmq";
 import { Redis } from "ioredis";
 import { newJobId, newToken } from "../src/domain/ids.ts";
 import { createRedisScheduler } from "../src/scheduler/redis/redis-scheduler.ts";
 import type { Grant, QueueEntry, Scheduler } from "../src/scheduler/scheduler.ts";
 import type { SchedulerConfig } from "../src/scheduler/scheduler-configuration.ts";
+import { drainBullmq, fillBullmq } from "./support/drain-bullmq.ts";
+import { cpuOfDrain, type Drained } from "./support/drain-cpu.ts";
 import { compare, type Figure } from "./support/measure.ts";
 import { startRedis } from "./support/redis-server.ts";
 
@@ -51,12 +53,12 @@ export async function benchRedisScheduler(): Promise<Figure[]> {
     console.log("  there is no redis-server on the PATH: skipped");
     return [];
   }
-  const speed: { ours: number; baseline: number }[] = [];
+  const drains: { ours: Drained; baseline: Drained }[] = [];
   const memory: { ours: number; baseline: number }[] = [];
   const admin = new Redis(server.socket);
   try {
     for (let i = 0; i < repeats; i++) {
-      speed.push({ ours: await drainOurs(admin, server.socket), baseline: await drainBullmq(admin, server.socket) });
+      drains.push({ ours: await drainOurs(admin, server.socket), baseline: await drainBullmq(server.socket, drained) });
     }
     for (let i = 0; i < 3; i++) {
       memory.push({
@@ -68,15 +70,36 @@ export async function benchRedisScheduler(): Promise<Figure[]> {
     admin.disconnect();
     await server.stop();
   }
-  const baseline = "BullMQ, no-op jobs";
+  const rival = "BullMQ, no-op jobs";
+  const pairs = (of: (drain: Drained) => number) =>
+    drains.map(({ ours, baseline }) => ({ ours: of(ours), baseline: of(baseline) }));
+  const what = `acquire + settle in Redis, ${batch} at a time`;
   return [
-    compare(`acquire + settle in Redis, ${batch} at a time`, "jobs/s", speed, baseline, "10,000 jobs/s"),
+    compare(
+      what,
+      "jobs/s",
+      pairs((d) => d.jobsPerS),
+      rival,
+      "ratio >= 1",
+    ),
+    compare(
+      `${what}: CPU of Redis a job`,
+      "us",
+      pairs((d) => d.redisCpuUsPerJob),
+      rival,
+    ),
+    compare(
+      `${what}: CPU of this process a job`,
+      "us",
+      pairs((d) => d.cpuUsPerJob),
+      rival,
+    ),
     compare(
       `Redis memory of each of ${queued.toLocaleString("en")} queued jobs`,
       "bytes",
       memory,
       "BullMQ, id alone",
-      "<= 200",
+      "<= 100 bytes",
     ),
   ];
 }
@@ -95,7 +118,7 @@ async function emptyScheduler(admin: Redis, socket: string): Promise<{ scheduler
   };
 }
 
-async function drainOurs(admin: Redis, socket: string): Promise<number> {
+async function drainOurs(admin: Redis, socket: string): Promise<Drained> {
   const { scheduler, close } = await emptyScheduler(admin, socket);
   await scheduler.enqueue(entries(drained));
   let left = drained;
@@ -108,52 +131,15 @@ async function drainOurs(admin: Redis, socket: string): Promise<number> {
       await scheduler.settle(grants.map(settlementOf));
     }
   };
-  const start = performance.now();
-  await Promise.all(Array.from({ length: inFlight }, loop));
-  const seconds = (performance.now() - start) / 1000;
+  const result = await cpuOfDrain(drained, admin, async () => {
+    await Promise.all(Array.from({ length: inFlight }, loop));
+  });
   await close();
-  return drained / seconds;
+  return result;
 }
 
 function settlementOf({ jobId, grant }: Grant) {
   return { jobId, grant, job: "ended", charge: { input: 100, output: 50 }, signal: { kind: "ok" } } as const;
-}
-
-async function drainBullmq(admin: Redis, path: string): Promise<number> {
-  await admin.flushall();
-  const { queue, connections } = await filledBullmq(path, drained);
-  const ofWorker = new Redis({ path, maxRetriesPerRequest: null });
-  const worker = new Worker("bench", async () => "An answer.", {
-    connection: ofWorker,
-    concurrency: 512,
-    autorun: false,
-  });
-  const ended = new Promise<void>((resolve) => {
-    let left = drained;
-    worker.on("completed", () => {
-      if (--left === 0) resolve();
-    });
-  });
-  await worker.waitUntilReady();
-  const start = performance.now();
-  worker.run();
-  await ended;
-  const seconds = (performance.now() - start) / 1000;
-  await worker.close();
-  await queue.close();
-  // BullMQ leaves connections that it is given open.
-  for (const connection of [...connections, ofWorker]) connection.disconnect();
-  return drained / seconds;
-}
-
-/** As lean as BullMQ's jobs can be: no payload, a name of one letter. */
-async function filledBullmq(path: string, count: number): Promise<{ queue: Queue; connections: Redis[] }> {
-  const connection = new Redis({ path, maxRetriesPerRequest: null });
-  const queue = new Queue("bench", { connection });
-  for (let at = 0; at < count; at += 1000) {
-    await queue.addBulk(Array.from({ length: 1000 }, () => ({ name: "j", data: {}, opts: { jobId: newJobId() } })));
-  }
-  return { queue, connections: [connection] };
 }
 
 async function bytesOfOurs(admin: Redis, socket: string): Promise<number> {
@@ -168,10 +154,13 @@ async function bytesOfOurs(admin: Redis, socket: string): Promise<number> {
 async function bytesOfBullmq(admin: Redis, socket: string): Promise<number> {
   await admin.flushall();
   const before = await usedMemory(admin);
-  const { queue, connections } = await filledBullmq(socket, queued);
+  // BullMQ leaves a connection that it is given open.
+  const connection = new Redis({ path: socket, maxRetriesPerRequest: null });
+  const queue = new Queue("bench", { connection });
+  await fillBullmq(queue, queued, () => ({}));
   const bytes = ((await usedMemory(admin)) - before) / queued;
   await queue.close();
-  for (const connection of connections) connection.disconnect();
+  connection.disconnect();
   return bytes;
 }
 

@@ -4,7 +4,8 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { openTracing } from "../src/telemetry/open-tracing.ts";
-import { type Drained, drainEmbedded } from "./support/drain-embedded.ts";
+import type { Drained } from "./support/drain-cpu.ts";
+import { drainEmbedded } from "./support/drain-embedded.ts";
 import { compare, type Figure, spreadOf } from "./support/measure.ts";
 
 const repeats = 7;

@@ -2,6 +2,7 @@
 import type { TraceContext } from "../../src/domain/trace-context.ts";
 import { queueEntryOf } from "../../src/jobs/queue-entry.ts";
 import type { Tracing } from "../../src/telemetry/tracing.ts";
+import { cpuOfDrain, type Drained } from "./drain-cpu.ts";
 import { makeJobs, openEmbedded } from "./embedded.ts";
 
 const quotas = [
@@ -18,13 +19,6 @@ export interface Drain {
   tracing?: Tracing | undefined;
   /** The trace of every job. */
   trace?: TraceContext;
-}
-
-export interface Drained {
-  /** From the start of the worker to the end of the last job. */
-  jobsPerS: number;
-  /** CPU time of this process for each job, in microseconds. */
-  cpuUsPerJob: number;
 }
 
 export async function drainEmbedded({ jobs, concurrency, metrics = false, tracing, trace }: Drain): Promise<Drained> {
@@ -47,12 +41,10 @@ export async function drainEmbedded({ jobs, concurrency, metrics = false, tracin
         );
       }
     });
-    const start = performance.now();
-    const before = process.cpuUsage();
-    worker.start();
-    await ended;
-    const { user, system } = process.cpuUsage(before);
-    return { jobsPerS: jobs / ((performance.now() - start) / 1000), cpuUsPerJob: (user + system) / jobs };
+    return await cpuOfDrain(jobs, undefined, async () => {
+      worker.start();
+      await ended;
+    });
   } finally {
     await close();
   }

@@ -1,15 +1,19 @@
-// A redis-server of the benchmark's own, on a socket file, so that it meets no other server. It keeps nothing.
+// A redis-server of the benchmark's own, on a socket file, so that it meets no other server.
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-/** Undefined if there is no redis-server on the PATH. */
-export async function startRedis(): Promise<{ socket: string; stop(): Promise<void> } | undefined> {
+/**
+ * Returns undefined if there is no redis-server on the PATH.
+ * @param durable whether each command is on disk before its reply (`appendfsync always`). Default: nothing is kept
+ */
+export async function startRedis(durable = false): Promise<{ socket: string; stop(): Promise<void> } | undefined> {
   const folder = await mkdtemp(join(tmpdir(), "sluice-bench-redis-"));
   const socket = join(folder, "redis.sock");
-  const args = ["--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", folder];
+  const args = ["--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder];
+  args.push(...(durable ? ["--appendonly", "yes", "--appendfsync", "always"] : ["--appendonly", "no"]));
   const server = spawn("redis-server", args, { stdio: ["ignore", "pipe", "ignore"] });
   const stop = async () => {
     server.kill();
