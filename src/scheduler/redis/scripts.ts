@@ -3,11 +3,15 @@
 //
 //   --- @include "shared/quota"
 //
-// A file is included once, before the first file that names it. The scripts are read when the first scheduler is
-// created.
+// A file is included once, before the first file that names it. Lua allows 200 local variables in a script, so a file with
+// the following line shares only the table that has its name:
+//
+//   --- @private
+//
+// The scripts are read when the first scheduler is created.
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 const folder = join(import.meta.dirname, "lua");
 
@@ -64,5 +68,8 @@ function assemble(path: string, seen: Set<string>): string[] {
     const name = /^--- @include "([\w/]+)"$/.exec(line)?.[1];
     return name === undefined ? [] : assemble(join(dirname(path), `${name}.lua`), seen);
   });
-  return [...included, ...lines.filter((line) => !/^\s*--/.test(line) && line.trim() !== "")];
+  const code = lines.filter((line) => !/^\s*--/.test(line) && line.trim() !== "");
+  if (!lines.includes("--- @private")) return [...included, ...code];
+  const shared = `local ${basename(path, ".lua")} = {}`;
+  return [...included, shared, "do", ...code.filter((line) => line !== shared), "end"];
 }
