@@ -50,11 +50,12 @@ local function settle(at)
     lease.settled = judgement and judgement.rejected and 'rejected' or live and 'settled' or 'lost'
     if not live then leases.saveLost(lease) end
   end
-  local entry = entries.get(id)
+  local hasEnded = job == 'ended' or (judgement and judgement.rejected)
   if live then
     leases.release(live)
-    if job == 'ended' or (judgement and judgement.rejected) then
-      waiting_jobs.drop(entry)
+    if hasEnded then
+      -- What a lease says of its job saves reading the job.
+      waiting_jobs.drop(live.route and live or entries.get(id))
     else
       local waitMs = 0
       if judgement then
@@ -65,14 +66,18 @@ local function settle(at)
         end
         waitMs = suspects.waitMs(judgement.suspect, deployments.inService(deployment), closedForMs)
       end
-      waiting_jobs.enter(entry, math.max(tonumber(job), waitMs))
+      waiting_jobs.enter(entries.get(id), math.max(tonumber(job), waitMs))
     end
-  elseif entry and job == 'ended' then
-    leases.drop(entry)
+  elseif hasEnded then
+    local entry = entries.get(id)
+    if entry then leases.drop(entry) end
   end
   return answer or (lease and lease.settled) or 'lost'
 end
 
+local grants = {}
+for at = 5, #ARGV, 9 do table.insert(grants, ARGV[at]) end
+leases.readAll(grants)
 local answers = {}
 for at = 4, #ARGV, 9 do table.insert(answers, settle(at)) end
 state.wake()

@@ -6,26 +6,43 @@
 --- @include "quota"
 --- @include "deployment"
 --- @include "suspects"
+--- @private
 local admission = {}
 
 function admission.costOn(quota, deployment, job)
   return costs.reserved(quota.unit, job.input, job.output, deployment.burndown)
 end
 
+-- Returns the job's cost on each quota of a deployment, in their order. `tooSmall` is the first quota that never admits
+-- it. A decision needs them several times, so they are kept with the job until the end of the script.
+function admission.costsOn(deployment, job)
+  local known = job.costs
+  if not known then
+    known = {}
+    job.costs = known
+  end
+  local own = known[deployment]
+  if own then return own end
+  own = {}
+  for index, quota in ipairs(deployment.quotas) do
+    local cost = admission.costOn(quota, deployment, job)
+    own[index] = cost
+    if not own.tooSmall and not quotas.everAdmits(quota, cost) then own.tooSmall = quota end
+  end
+  known[deployment] = own
+  return own
+end
+
 -- Returns the job's share of the scarcest quota of a deployment, in microseconds of quota time.
 function admission.fairCostOn(deployment, job)
+  local own = admission.costsOn(deployment, job)
   local cost = 0
-  for _, quota in ipairs(deployment.quotas) do
-    cost = math.max(cost, costs.fair(admission.costOn(quota, deployment, job), quota))
-  end
-  return #deployment.quotas == 0 and costs.unlimited or cost
+  for index, quota in ipairs(deployment.quotas) do cost = math.max(cost, costs.fair(own[index], quota)) end
+  return #own == 0 and costs.unlimited or cost
 end
 
 local function everAdmits(job, deployment)
-  for _, quota in ipairs(deployment.quotas) do
-    if not quotas.everAdmits(quota, admission.costOn(quota, deployment, job)) then return false, quota end
-  end
-  return true
+  return not admission.costsOn(deployment, job).tooSmall
 end
 
 -- Returns why no deployment of the job's own model can ever admit it, or nil. Fallbacks do not count: they replace
@@ -37,7 +54,7 @@ local function impossible(job, tiers)
   end
   local first = own[1]
   if not first then return 'No deployment of the configuration serves this model in the allowed regions.' end
-  local _, quota = everAdmits(job, first)
+  local quota = admission.costsOn(first, job).tooSmall
   return string.format(
     'The job costs %.0f %s, but the quota %s admits at most %.0f per %s.',
     admission.costOn(quota, first, job),
@@ -107,8 +124,9 @@ local function obstacleOf(job, deployment)
   -- Before this time not even the smallest job would be admitted.
   local closedUntil = now
   local parked = false
-  for _, quota in ipairs(deployment.quotas) do
-    local cost = admission.costOn(quota, deployment, job)
+  local own = admission.costsOn(deployment, job)
+  for index, quota in ipairs(deployment.quotas) do
+    local cost = own[index]
     parked = parked or quotas.parkedUntil(quota, cost) ~= nil
     local at
     if quotas.admits(quota, cost) then
@@ -132,9 +150,10 @@ end
 local function headroomOf(job, deployment)
   local freeSlots = deployment.maxConcurrency - deployment.state.running
   local least = math.floor(freeSlots * 1000 / deployment.maxConcurrency)
-  for _, quota in ipairs(deployment.quotas) do
+  local own = admission.costsOn(deployment, job)
+  for index, quota in ipairs(deployment.quotas) do
     local limit = quota.state.limit.value
-    local left = limit - quotas.used(quota) - admission.costOn(quota, deployment, job)
+    local left = limit - quotas.used(quota) - own[index]
     least = math.min(least, math.floor(left * 1000 / limit))
   end
   return least
@@ -186,7 +205,8 @@ function admission.decide(job, tiers, served)
         local on = { kind = 'out_of_service', deployment = deployment.id, reason = reason }
         if not blocked or blocked.at > untilTime then blocked = { on = on, at = untilTime, forAll = false } end
       elseif not obstacle then
-        local headroom = headroomOf(job, deployment)
+        -- Nothing to compare it with: saves reading the quotas again.
+        local headroom = #tier.deployments > 1 and headroomOf(job, deployment) or 0
         if not best or headroom > bestHeadroom then
           best, bestHeadroom = deployment, headroom
         end

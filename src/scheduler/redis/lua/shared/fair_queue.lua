@@ -5,29 +5,103 @@
 --- @include "state"
 --- @include "shares"
 --- @include "sorted_queue"
+--- @private
 local fair_queue = {}
 
 local maxLag = 60000000
 local rebaseAt = 2 ^ 52
 
--- Flows left out of `next` until the end of an acquire, as a list and by flow and route.
+-- Flows left out of `next` until the end of an acquire, as a list and by route and flow.
 local passedOver = {}
 local isPassedOver = {}
--- The flow at the front of each sorted set of flows, as long as it is known.
-local readyFronts = {}
+-- What this script knows of each sorted set of flows: `front` is its lowest flows in order, and no other flow precedes
+-- `bound`, the last one that was read; nil if all were read. `moved` holds what the script changed, by member: the new
+-- score, or false. It is written at the end, or before the set is read again.
+local readySets = {}
+-- Keys of queues by flow and route: a script uses few of them, many times.
+local queueKeys = {}
+local frontSize = 16
 
 -- Returns the key of the jobs of a flow in one route.
 function fair_queue.queueKey(flow, route)
-  return key(string.format('queue:%.0f:%.0f', flow.id, route))
+  local byRoute = queueKeys[flow.id]
+  if not byRoute then
+    byRoute = {}
+    queueKeys[flow.id] = byRoute
+  end
+  local name = byRoute[route]
+  if not name then
+    name = key(string.format('queue:%d:%d', flow.id, route))
+    byRoute[route] = name
+  end
+  return name
 end
 
-local function readyKey(priority, route)
-  return key(string.format('ready:%.0f:%.0f', priority.id, route))
+local function readySet(priority, route)
+  local byRoute = readySets[priority]
+  if not byRoute then
+    byRoute = {}
+    readySets[priority] = byRoute
+  end
+  local set = byRoute[route]
+  if not set then
+    set = { key = key(string.format('ready:%d:%d', priority.id, route)), moved = {} }
+    byRoute[route] = set
+  end
+  return set
 end
 
 -- Positive doubles compare like their bytes, so `turn` orders flows of equal virtual time.
 local function readyMember(flow)
   return struct.pack('>dd', flow.turn, flow.id)
+end
+
+local function writeMoved(set)
+  local scores, gone = {}, {}
+  for member, score in pairs(set.moved) do
+    if score then
+      table.insert(scores, string.format('%.0f', score))
+      table.insert(scores, member)
+    else
+      table.insert(gone, member)
+    end
+  end
+  for from = 1, #scores, 1000 do call('ZADD', set.key, unpack(scores, from, math.min(#scores, from + 999))) end
+  for from = 1, #gone, 1000 do call('ZREM', set.key, unpack(gone, from, math.min(#gone, from + 999))) end
+  set.moved = {}
+end
+
+table.insert(flushes, function()
+  for _, byRoute in pairs(readySets) do
+    for _, set in pairs(byRoute) do writeMoved(set) end
+  end
+end)
+
+-- Returns the first flows of a sorted set as stored.
+local function readReady(set, count)
+  writeMoved(set)
+  local found = {}
+  local read = call('ZRANGE', set.key, 0, count - 1, 'WITHSCORES')
+  for at = 1, #read, 2 do
+    local turn, id = struct.unpack('>dd', read[at])
+    table.insert(found, { virtualTime = tonumber(read[at + 1]), turn = turn, id = id })
+  end
+  return found
+end
+
+local function dropFromFront(front, id)
+  for index, other in ipairs(front) do
+    if other.id == id then return table.remove(front, index) end
+  end
+end
+
+local function placeInFront(set, flow)
+  local front = set.front
+  dropFromFront(front, flow.id)
+  if set.bound and not shares.isBehind(flow, set.bound) then return end
+  local index = #front
+  while index > 0 and shares.isBehind(flow, front[index]) do index = index - 1 end
+  table.insert(front, index + 1, { virtualTime = flow.virtualTime, turn = flow.turn, id = flow.id })
 end
 
 local function queueIn(flow, route)
@@ -44,14 +118,14 @@ local function readyIn(priority, route)
   return nil
 end
 
-local function passKey(flow, route)
-  return string.format('%.0f:%.0f', flow.id, route)
+local function wasPassedOver(flow, route)
+  return isPassedOver[route] and isPassedOver[route][flow.id]
 end
 
 local function addReady(priority, route, flow)
-  local set = readyKey(priority, route)
-  call('ZADD', set, string.format('%.0f', flow.virtualTime), readyMember(flow))
-  readyFronts[set] = nil
+  local set = readySet(priority, route)
+  set.moved[readyMember(flow)] = flow.virtualTime
+  if set.front then placeInFront(set, flow) end
 end
 
 local function enterReady(priority, route, flow)
@@ -67,10 +141,10 @@ end
 -- Takes a flow out of a sorted set; `keep` leaves an empty set where it is among the others.
 local function leaveReady(priority, route, flow, keep)
   local ready, index = readyIn(priority, route)
-  if not isPassedOver[passKey(flow, route)] then
-    local set = readyKey(priority, route)
-    call('ZREM', set, readyMember(flow))
-    readyFronts[set] = nil
+  if not wasPassedOver(flow, route) then
+    local set = readySet(priority, route)
+    set.moved[readyMember(flow)] = false
+    if set.front then dropFromFront(set.front, flow.id) end
     ready.size = ready.size - 1
   end
   if ready and ready.size == 0 and not keep then table.remove(priority.ready, index) end
@@ -79,7 +153,7 @@ end
 -- Updates the position of a flow whose virtual time changed.
 local function reposition(flow, priority)
   for _, queue in ipairs(flow.queues) do
-    if not isPassedOver[passKey(flow, queue.route)] then addReady(priority, queue.route, flow) end
+    if not wasPassedOver(flow, queue.route) then addReady(priority, queue.route, flow) end
   end
 end
 
@@ -136,18 +210,12 @@ end
 
 -- Returns the flow that is furthest behind among those with a job waiting in a route.
 local function frontOf(priority, route)
-  local set = readyKey(priority, route)
-  local front = readyFronts[set]
-  if front == nil then
-    local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
-    front = false
-    if first[1] then
-      local turn, id = struct.unpack('>dd', first[1])
-      front = { virtualTime = tonumber(first[2]), turn = turn, id = id }
-    end
-    readyFronts[set] = front
+  local set = readySet(priority, route)
+  if not set.front or (#set.front == 0 and set.bound) then
+    set.front = readReady(set, frontSize)
+    set.bound = #set.front == frontSize and set.front[frontSize] or nil
   end
-  return front
+  return set.front[1]
 end
 
 -- Whether a flow and route go before another: the flow that is behind. Within one flow the route with the oldest job
@@ -190,10 +258,7 @@ function fair_queue.furthestBehind(priority, route, limit)
   local found = {}
   for _, ready in ipairs(priority.ready) do
     if not route or ready.route == route then
-      for _, member in ipairs(call('ZRANGE', readyKey(priority, ready.route), 0, limit - 1)) do
-        local _, id = struct.unpack('>dd', member)
-        table.insert(found, id)
-      end
+      for _, flow in ipairs(readReady(readySet(priority, ready.route), limit)) do table.insert(found, flow.id) end
     end
   end
   return found
@@ -201,7 +266,8 @@ end
 
 function fair_queue.passOver(flow, route)
   leaveReady(shares.priorityOf(flow.environment, flow.priority), route, flow, true)
-  isPassedOver[passKey(flow, route)] = true
+  isPassedOver[route] = isPassedOver[route] or {}
+  isPassedOver[route][flow.id] = true
   table.insert(passedOver, { flow = flow, route = route })
 end
 

@@ -19,7 +19,7 @@ local function adoptQuota(settings)
     quotas.reconfigure(own, settings, guardMs)
     return
   end
-  if own then quota_log.clear({ name = name, state = own, segments = {} }) end
+  if own then quota_log.clear({ name = name, state = own }) end
   control.quotas[name] = quotas.fresh(settings, guardMs)
 end
 

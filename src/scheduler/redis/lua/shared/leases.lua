@@ -5,18 +5,21 @@
 --- @include "cost"
 --- @include "admission"
 --- @include "waiting_jobs"
+--- @private
 local leases = {}
 
--- Settled grants are kept in two halves. When one is full, the other is dropped. At least this many are known.
+-- Settled grants that are known at least.
 local settledKept = 4096
 -- How long a lost lease is kept, in ms: longer than any call lasts.
 local lostKeptMs = 3600000
 -- Expired leases that one script ends; the next script ends the rest.
 local expireAtOnce = 1000
 
--- Leases in force that this script read or created, and those of them to write at its end.
+-- Leases in force that this script read or created, and those of them to write at its end; false: it ended.
 local liveRead = {}
 local changed = {}
+-- Answers to settlements that this script adds at its end.
+local settledNow = {}
 
 -- Packs lists without names: packing and unpacking the names took half of the time of a settlement.
 local function pack(lease)
@@ -31,6 +34,7 @@ local function pack(lease)
   return cmsgpack.pack({
     lease.serial, lease.id, lease.flow, lease.environment, lease.priority, lease.deployment,
     lease.input, lease.output, lease.fairCost, lease.expiresAt, lease.settled or false, charges, lease.grantedAt,
+    lease.route, lease.exact,
   })
 end
 
@@ -53,6 +57,9 @@ local function unpackLease(grant, packed)
     settled = fields[11],
     charges = {},
     grantedAt = fields[13],
+    -- As in the job's entry, which does not change while it runs. Leases of earlier versions lack both.
+    route = fields[14],
+    exact = fields[15],
   }
   for index, charge in ipairs(fields[12]) do
     lease.charges[index] = {
@@ -68,12 +75,46 @@ local function unpackLease(grant, packed)
   return lease
 end
 
-table.insert(flushes, function()
-  for grant in pairs(changed) do
-    local lease = liveRead[grant]
-    call('HSET', key('leases'), grant, pack(lease))
-    call('ZADD', key('lease_expiry'), string.format('%.0f', lease.expiresAt), grant)
+-- Runs a command with a list of arguments, of which a call takes at most this many.
+local function callMany(command, name, list)
+  for from = 1, #list, 1000 do call(command, name, unpack(list, from, math.min(#list, from + 999))) end
+end
+
+-- Settled grants are kept in two halves. When one is full, the other is dropped. At least this many are known.
+local function writeSettled()
+  local fields = {}
+  for grant, answer in pairs(settledNow) do
+    table.insert(fields, grant)
+    table.insert(fields, answer)
   end
+  if #fields == 0 then return end
+  callMany('HSET', key('settled'), fields)
+  if call('HLEN', key('settled')) >= settledKept then call('RENAME', key('settled'), key('settled_before')) end
+end
+
+local function writeChanged()
+  local fields, expiries, ended = {}, {}, {}
+  for grant, isChanged in pairs(changed) do
+    if isChanged then
+      local lease = liveRead[grant]
+      table.insert(fields, grant)
+      table.insert(fields, pack(lease))
+      table.insert(expiries, string.format('%.0f', lease.expiresAt))
+      table.insert(expiries, grant)
+    else
+      table.insert(ended, grant)
+    end
+  end
+  callMany('HSET', key('leases'), fields)
+  callMany('ZADD', key('lease_expiry'), expiries)
+  callMany('HDEL', key('leases'), ended)
+  callMany('ZREM', key('lease_expiry'), ended)
+  changed = {}
+end
+
+table.insert(flushes, function()
+  writeChanged()
+  writeSettled()
 end)
 
 -- Returns the lease in force with this token, or nil.
@@ -85,6 +126,17 @@ function leases.live(grant)
   return liveRead[grant] or nil
 end
 
+-- Reads leases that the script is about to use, in one call.
+function leases.readAll(grants)
+  for from = 1, #grants, 1000 do
+    local to = math.min(#grants, from + 999)
+    local packed = call('HMGET', key('leases'), unpack(grants, from, to))
+    for index = from, to do
+      local grant, lease = grants[index], packed[index - from + 1]
+      if liveRead[grant] == nil then liveRead[grant] = lease and unpackLease(grant, lease) end
+    end
+  end
+end
 
 -- Leases a job that is not waiting, and writes its record.
 function leases.add(entry, grant, deployment, charges)
@@ -103,6 +155,8 @@ function leases.add(entry, grant, deployment, charges)
     environment = flow.environment,
     priority = flow.priority,
     deployment = deployment.id,
+    route = entry.route,
+    exact = entry.exact,
     input = entry.input,
     output = entry.output,
     charges = charges,
@@ -134,6 +188,7 @@ function leases.resume(id, grant)
   entries.put(entry)
   local flow = shares.flow(entry.flow)
   lease.flow, lease.environment, lease.priority = entry.flow, flow.environment, flow.priority
+  lease.route, lease.exact = entry.route, entry.exact
   own.running = own.running + 1
   control.running = control.running + 1
   call('HDEL', key('lost'), grant)
@@ -150,7 +205,7 @@ end
 
 -- Returns the answer to repeated settlements: 'settled' or 'lost'; nil if the grant is not known as settled.
 function leases.settledAnswer(grant)
-  return call('HGET', key('settled'), grant) or call('HGET', key('settled_before'), grant) or nil
+  return settledNow[grant] or call('HGET', key('settled'), grant) or call('HGET', key('settled_before'), grant) or nil
 end
 
 function leases.lost(grant)
@@ -160,11 +215,6 @@ end
 
 function leases.saveLost(lease)
   call('HSET', key('lost'), lease.grant, pack(lease))
-end
-
-local function keepSettled(grant, answer)
-  call('HSET', key('settled'), grant, answer)
-  if call('HLEN', key('settled')) >= settledKept then call('RENAME', key('settled'), key('settled_before')) end
 end
 
 local function keepLost(lease)
@@ -193,10 +243,8 @@ function leases.release(lease)
   own.running = own.running - 1
   control.running = control.running - 1
   liveRead[lease.grant] = false
-  changed[lease.grant] = nil
-  call('HDEL', key('leases'), lease.grant)
-  call('ZREM', key('lease_expiry'), lease.grant)
-  if lease.settled then keepSettled(lease.grant, lease.settled) else keepLost(lease) end
+  changed[lease.grant] = false
+  if lease.settled then settledNow[lease.grant] = lease.settled else keepLost(lease) end
 end
 
 -- Ends leases that were not renewed in time and requeues their jobs.
@@ -212,6 +260,7 @@ function leases.expire()
     leases.release(lease)
     waiting_jobs.enter(entries.get(lease.id))
   end
+  writeChanged()
   local first = call('ZRANGE', expiry, 0, 0, 'WITHSCORES')
   control.nextExpiry = first[2] and tonumber(first[2]) or infinity
 end
@@ -228,9 +277,8 @@ end
 -- Charges a call to all quotas of its deployment.
 function leases.chargeAll(deployment, job)
   local charges = {}
-  for _, quota in ipairs(deployment.quotas) do
-    table.insert(charges, quotas.charge(quota, admission.costOn(quota, deployment, job), now, true))
-  end
+  local own = admission.costsOn(deployment, job)
+  for index, quota in ipairs(deployment.quotas) do charges[index] = quotas.charge(quota, own[index], now, true) end
   return charges
 end
 

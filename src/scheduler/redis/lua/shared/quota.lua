@@ -55,7 +55,6 @@ function quotas.open(name)
     resetHourUtc = settings.resetHourUtc,
     window = windows[settings.per],
     state = own,
-    segments = {},
   }
   quota.span = quota.window + own.guardMs
   quota.paced = quota.per == 'minute' and own.burst.value < quota.limit
@@ -148,6 +147,7 @@ end
 -- booking is in the way. The job's own booking and later ones do not count.
 function quotas.givesWayUntil(quota, cost, id)
   local own = quota.state
+  if not next(own.bookings) then return nil end
   local turn = own.bookings[id] and own.bookings[id].turn or infinity
   local expiresAt = quota_log.expiry(quota, slotOf(quota, now))
   local untilTime

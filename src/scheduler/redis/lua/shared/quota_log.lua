@@ -9,10 +9,24 @@
 -- A record has a number that never changes: number -> segment and index. `head` is the oldest that counts, `tail` the
 -- next to be written. What is below `head` has left the log, and editing it changes nothing.
 --- @include "state"
+--- @private
 local quota_log = {}
 
 local perSegment = 256
 local recordBytes = 16
+
+-- What this script read and wrote of each log, by the stored state of its quota.
+local accesses = {}
+
+-- Returns { quota, segments (read whole), touched (segments of which one record was read), written (see below) }.
+local function accessOf(quota)
+  local access = accesses[quota.state]
+  if not access then
+    access = { quota = quota, segments = {}, touched = {}, written = {} }
+    accesses[quota.state] = access
+  end
+  return access
+end
 
 local function segmentKey(quota, segment)
   return key('log:' .. quota.name .. ':' .. string.format('%.0f', segment))
@@ -22,34 +36,71 @@ local function segmentOf(number)
   return math.floor(number / perSegment)
 end
 
+-- Records that this script wrote, by segment: { first, last, records }, where each of `records` is { time, cost }. They
+-- are written at its end, those of successive numbers together: a script that ends 100 calls edits 100 records in a row.
+local function writtenIn(quota, segment)
+  local all = accessOf(quota).written
+  local written = all[segment]
+  if not written then
+    written = { first = infinity, last = -1, records = {} }
+    all[segment] = written
+  end
+  return written
+end
+
 -- Returns a record's time, its cost, and whether it is marked as that of a running call. Reads its whole segment, unless
--- it is wanted `alone`.
+-- it is the only one that is wanted.
 local function record(quota, number, alone)
   local segment = segmentOf(number)
+  local access = accessOf(quota)
+  local own = access.written[segment]
+  local written = own and own.records[number]
+  if written then return math.floor(written[1]), written[2], written[1] % 1 > 0 end
   local offset = (number % perSegment) * recordBytes
-  local bytes = quota.segments[segment]
-  if not bytes and alone then
+  local bytes = access.segments[segment]
+  if not bytes and alone and not access.touched[segment] then
+    access.touched[segment] = true
     bytes = call('GETRANGE', segmentKey(quota, segment), offset, offset + recordBytes - 1)
     offset = 0
   elseif not bytes then
     bytes = call('GET', segmentKey(quota, segment))
-    quota.segments[segment] = bytes
+    access.segments[segment] = bytes
   end
   local at, cost = struct.unpack('>dd', bytes, offset + 1)
   return math.floor(at), cost, at % 1 > 0
 end
 
 local function write(quota, number, at, cost, isOpen)
-  local segment = segmentOf(number)
-  local marked = at + (isOpen and quota.per == 'minute' and 0.5 or 0)
-  call('SETRANGE', segmentKey(quota, segment), (number % perSegment) * recordBytes, struct.pack('>dd', marked, cost))
-  quota.segments[segment] = nil
+  local written = writtenIn(quota, segmentOf(number))
+  written.records[number] = { at + (isOpen and quota.per == 'minute' and 0.5 or 0), cost }
+  if number < written.first then written.first = number end
+  if number > written.last then written.last = number end
 end
+
+local function flushSegment(quota, segment, written)
+  local run, from = {}, written.first
+  for number = written.first, written.last + 1 do
+    local own = written.records[number]
+    if own then
+      run[#run + 1] = struct.pack('>dd', own[1], own[2])
+    else
+      if #run > 0 then call('SETRANGE', segmentKey(quota, segment), (from % perSegment) * recordBytes, table.concat(run)) end
+      run, from = {}, number + 1
+    end
+  end
+end
+
+table.insert(flushes, function()
+  for _, access in pairs(accesses) do
+    for segment, written in pairs(access.written) do flushSegment(access.quota, segment, written) end
+  end
+end)
 
 local function dropSegment(quota, segment)
   call('UNLINK', segmentKey(quota, segment))
   quota.state.sums[segment] = nil
-  quota.segments[segment] = nil
+  local access = accessOf(quota)
+  access.segments[segment], access.written[segment] = nil, nil
 end
 
 -- Returns when a charge that was made at `at` stops counting.
@@ -62,7 +113,7 @@ function quota_log.clear(quota)
   local log = quota.state
   for segment in pairs(log.sums) do call('UNLINK', segmentKey(quota, segment)) end
   log.sums = {}
-  quota.segments = {}
+  accesses[log] = nil
   log.head = log.tail
   log.used = 0
 end

@@ -2,6 +2,7 @@
 -- answer. Routes are numbered in the order in which they appear, and kept while jobs use them.
 --- @include "state"
 --- @include "deployment"
+--- @private
 local routes = {}
 
 local routesRead = {}

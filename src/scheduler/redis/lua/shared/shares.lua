@@ -127,12 +127,13 @@ end
 -- Counts a job of a flow in or out.
 function shares.count(flow, difference)
   flow.jobs = flow.jobs + difference
+  if flow.jobs ~= 0 and flow.jobs ~= difference then return end
   local priority = shares.priorityOf(flow.environment, flow.priority)
   local idle = key('idle:' .. string.format('%.0f', priority.id))
   local id = string.format('%.0f', flow.id)
   if flow.jobs == 0 then
     call('ZADD', idle, string.format('%.0f', flow.virtualTime), id)
-  elseif flow.jobs == difference then
+  else
     call('ZREM', idle, id)
   end
 end

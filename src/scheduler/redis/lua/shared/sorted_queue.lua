@@ -5,6 +5,7 @@
 --
 -- An index member is the lowest sort key that its chunk was created for, and 8 bytes that number the chunk.
 --- @include "state"
+--- @private
 local sorted_queue = {}
 
 local chunkSize = 128

@@ -116,6 +116,7 @@ end
 
 -- Returns the key of the pause that applies to the jobs of an owner, or nil.
 function state.pausedOwner(environment, tenant)
+  if not next(control.paused) then return nil end
   for _, name in ipairs({ 'tenant\n' .. tenant, 'tenant_in\n' .. environment .. '\n' .. tenant }) do
     if control.paused[name] then return name end
   end

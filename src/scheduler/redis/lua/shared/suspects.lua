@@ -1,6 +1,7 @@
 -- Judges whose fault a refusal is, and keeps what is known of refused jobs: see suspicion.ts. There are few suspects at
 -- a time; a job that was never refused costs nothing.
 --- @include "state"
+--- @private
 local suspects = {}
 
 local strikesAllowed = { refused = 1, misconfigured = 5, capacity = 60, throttled = infinity, quota = infinity }

@@ -6,6 +6,7 @@
 --- @include "fair_queue"
 --- @include "admission"
 --- @include "suspects"
+--- @private
 local waiting_jobs = {}
 
 -- A booked job that could start loses its booking if no worker that serves it calls within this time, in ms.
