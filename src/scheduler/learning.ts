@@ -2,7 +2,9 @@
 //
 //   limit   On a refusal it becomes 98 % of what our own log shows, at most halved, once per window.
 //   burst   A refusal right after much went at once, while the log shows no more than half of the limit, points to a
-//           bucket smaller than our burst, not to a lower limit. The burst becomes half of what went at once.
+//           bucket smaller than our burst, not to a lower limit. The burst becomes half of what went at once. A quota
+//           that is not spread is spread first, however much of it was used: its limit is lowered only by a refusal of
+//           calls at an even pace.
 //   pause   1 s after a refusal, doubled with each one that follows within a window, up to 16 s. What comes after it
 //           starts without a burst.
 //   park    A call that went alone because it costs more than the limit, and was refused, says nothing about the limit:
@@ -29,15 +31,24 @@ const longestPatience = 16;
 const limitSteps = { thousandths: 10, most: 8 };
 const burstSteps = { thousandths: 100, most: 1 };
 
+/** The smallest burst that is learned, as a part of the limit: half a second of a minute. */
+const leastBurst = 120;
+
 /** What the quota's log shows at a refusal, without the refused call. */
 export interface Seen {
   used: number;
   /** Charged within the last `atOnceMs`. */
   atOnce: number;
+  /** Charged ahead of an even pace. */
+  ahead: number;
   /** What the refused call had reserved. */
   refused: number;
+  /** What of that the log still holds: a refused call counts as a request. */
+  kept: number;
   /** False if the same job was refused again and again. The job may then be the cause, so nothing is lowered. */
   isNews: boolean;
+  /** When the refused call was granted. */
+  grantedAt: number;
 }
 
 export class Learning {
@@ -49,8 +60,8 @@ export class Learning {
   throttledAt = Number.NEGATIVE_INFINITY;
   #inARow = 0;
   #loweredAt = Number.NEGATIVE_INFINITY;
-  /** Whether the refusals of the present pause are about the burst. */
-  #isAboutBurst = false;
+  /** What the calls that were refused together show: those of the present pause. */
+  #refusals = { isAboutBurst: false, wasSpread: true, since: 0, kept: 0 };
   /** The smallest cost that was refused alone, until when it is parked, and for how long the next time. */
   #tooMuch = Number.POSITIVE_INFINITY;
   #parkedUntil = Number.NEGATIVE_INFINITY;
@@ -72,6 +83,11 @@ export class Learning {
     return this.#burst.value;
   }
 
+  /** Whether what exceeds the burst is spread over the window. */
+  get isSpread(): boolean {
+    return this.burst < this.#config.limit;
+  }
+
   /** Whether more is being tried than is known to work. */
   get isProbing(): boolean {
     return this.#limit.isProbing || this.#burst.isProbing;
@@ -85,7 +101,7 @@ export class Learning {
     if (now - this.throttledAt > spanMs) this.#inARow = 0;
     this.throttledAt = now;
     // Calls sent before the quota closed show nothing new: 20 simultaneous refusals would close it for long.
-    const isNew = now >= this.closedUntil;
+    const isNew = seen.grantedAt >= this.closedUntil;
     const pause = isNew ? Math.min(longestPauseMs, pauseMs * 2 ** this.#inARow) : 0;
     if (isNew) this.#inARow = Math.min(16, this.#inARow + 1);
     // After one span no earlier call counts any more, whatever the provider's Retry-After says.
@@ -94,10 +110,16 @@ export class Learning {
       this.#parkCost(seen.refused, now);
       return;
     }
+    if (isNew) this.#refusals = { isAboutBurst: false, wasSpread: this.isSpread, since: now, kept: 0 };
+    const refusals = this.#refusals;
+    refusals.kept += seen.kept;
     if (!seen.isNews) return;
-    if (isNew) this.#isAboutBurst = this.#pointsToBurst(seen, spanMs);
+    // Nothing was granted since the first of these refusals, so only time has reduced what went ahead.
+    const ahead = seen.ahead + Math.floor(((now - refusals.since) * this.limit) / spanMs);
+    const atOnce = refusals.wasSpread ? seen.atOnce : ahead;
+    if (isNew) refusals.isAboutBurst = this.#pointsToBurst(seen, atOnce, spanMs);
     // Each later refusal within a burst shows more exactly how much of the burst was let through.
-    if (this.#isAboutBurst) this.#burst.lower(Math.min(this.burst, this.#halfOf(seen.atOnce)), now);
+    if (refusals.isAboutBurst) this.#burst.lower(Math.min(this.burst, this.#halfOf(atOnce - refusals.kept)), now);
     else if (now - this.#loweredAt > spanMs) this.#lower(seen.used, now);
   }
 
@@ -120,15 +142,18 @@ export class Learning {
     this.#parkMs = Math.min(longestParkMs, this.#parkMs * 2);
   }
 
-  #pointsToBurst({ used, atOnce }: Seen, spanMs: number): boolean {
-    if (atOnce < 2 || used * 2 > this.limit) return false;
-    if (this.#burst.isProbing) return true;
+  #pointsToBurst({ used, ahead }: Seen, atOnce: number, spanMs: number): boolean {
     const pace = Math.floor((this.limit * atOnceMs) / spanMs);
+    // A probe that was refused says nothing about the other value.
+    if (this.isProbing) return !this.#limit.isProbing && (ahead >= 1 || atOnce >= 2);
+    if (!this.isSpread) return atOnce >= 2 && atOnce > pace;
+    if (atOnce < 2 || used * 2 > this.limit) return false;
     return atOnce > 2 * pace && this.#halfOf(atOnce) < this.burst;
   }
 
   #halfOf(atOnce: number): number {
-    return Math.max(1, Math.floor((atOnce * this.#config.limit) / (2 * this.limit)));
+    const least = Math.floor(this.#config.limit / leastBurst);
+    return Math.max(1, least, Math.floor((atOnce * this.#config.limit) / (2 * this.limit)));
   }
 
   #lower(used: number, now: number): void {

@@ -113,8 +113,15 @@ export class Pacer {
     this.#refunds += refund;
   }
 
+  /** Returns how much was charged ahead of an even pace. */
+  ahead(now: number): number {
+    const { spanMs, effectiveLimit } = this.#quota;
+    return Math.floor((Math.max(0, this.#busyUntil - now * 1000) * effectiveLimit) / (spanMs * 1000));
+  }
+
   /** Admits what comes after `time` without a burst. */
   restUntil(time: number): void {
+    if (!this.#quota.isPaced) return;
     this.#busyUntil = Math.max(this.#busyUntil, time * 1000 + this.#tolerance);
   }
 

@@ -89,7 +89,7 @@ export class Quota {
   }
 
   get isPaced(): boolean {
-    return this.config.per === "minute" && this.learning.burst < this.config.limit;
+    return this.config.per === "minute" && this.learning.isSpread;
   }
 
   /** Replaces the quota's configuration. Keeps what was learned below the new limit. */
@@ -227,10 +227,13 @@ export class Quota {
   /**
    * Records that the provider says this quota is exceeded. The charge of the refused call must have been edited before.
    * @param refused what that call had reserved
+   * @param grantedAt when it was granted
    * @param isNews see `Seen`
    */
-  throttled(now: number, refused: number, retryAfterMs?: number, isNews = true): void {
-    this.learning.throttled({ ...this.#seen(now), refused, isNews }, now, this.spanMs, retryAfterMs);
+  throttled(now: number, refused: number, grantedAt: number, retryAfterMs?: number, isNews = true): void {
+    const kept = this.config.unit === "requests" ? refused : 0;
+    const seen = { ...this.#seen(now), refused, kept, grantedAt, isNews };
+    this.learning.throttled(seen, now, this.spanMs, retryAfterMs);
     this.#pacer.restUntil(this.learning.closedUntil);
   }
 
@@ -270,10 +273,11 @@ export class Quota {
     this.#dayEndsAt = endsAt;
   }
 
-  #seen(now: number): Pick<Seen, "used" | "atOnce"> {
+  #seen(now: number): Pick<Seen, "used" | "atOnce" | "ahead"> {
     this.#age(now);
     // Charges made before then will have aged out by that time.
-    return { used: this.#used, atOnce: this.#aliveAt(now - atOnceMs + this.spanMs) };
+    const atOnce = this.#aliveAt(now - atOnceMs + this.spanMs);
+    return { used: this.#used, atOnce, ahead: this.#pacer.ahead(now) };
   }
 
   // -------------------------------------------------------------- the log

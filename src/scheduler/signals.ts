@@ -109,7 +109,10 @@ function throttled(
   isNews: boolean,
 ): void {
   const quotas = exceeded(deployment, signal.throttle, now);
-  for (const quota of quotas) quota.throttled(now, costOn(quota, deployment, reserved), signal.retryAfterMs, isNews);
+  for (const quota of quotas) {
+    const cost = costOn(quota, deployment, reserved);
+    quota.throttled(now, cost, grantedAt, signal.retryAfterMs, isNews);
+  }
   // The limit is not in the configuration, so all that can be done is to wait.
   if (quotas.length === 0)
     deployment.coolDown(

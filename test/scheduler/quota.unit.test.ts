@@ -375,7 +375,7 @@ describe("learning", () => {
         for (const { waitMs, charge, what, to } of events) {
           now += waitMs;
           if (q.admits(charge, now)) q.charge(charge, now);
-          if (what === "throttled") q.throttled(now, 1);
+          if (what === "throttled") q.throttled(now, 1, now);
           else if (what === "succeeded") q.succeeded(now);
           else if (what === "forget") q.resetLearnedLimits();
           else if (what === "learn") q.learn({ quota: "q", effectiveLimit: to, effectiveBurst: 200 - to }, now);

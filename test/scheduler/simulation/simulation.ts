@@ -9,12 +9,12 @@ import type { ExceededQuota, QuotaEngine } from "../../../src/simulator/quota-en
 import { randomNumbers } from "../../../src/simulator/random.ts";
 import { Driver, job, minuteMs, numberOf, ok } from "../harness.ts";
 
-/** One way, at most. */
-const jitterMs = 300;
+/** One way, at most, unless the plan says otherwise. */
+const longestWayMs = 300;
 /** Between the charge and the attempt's record, at most. */
 const recordMs = 50;
-/** How long a call runs, at least and at most. */
-const callMs: Range = [1000, 10_000];
+/** How long a call runs, at least and at most, unless the plan says otherwise. */
+const usualCallMs: Range = [1000, 10_000];
 
 export type Range = readonly [least: number, most: number];
 
@@ -34,6 +34,10 @@ export interface Plan {
   /** Jobs beside the backlog. */
   planted?: readonly { atMs: number; entry: QueueEntry }[];
   seed?: number;
+  /** Least and most time that a call runs, in milliseconds. Default: 1 to 10 s. */
+  callMs?: Range;
+  /** Most time on the way, each way, in milliseconds. Default: 300. */
+  jitterMs?: number;
 }
 
 export interface Upstream {
@@ -81,7 +85,7 @@ class Simulation {
   readonly #run: Run;
   #now = 0;
   #added = 0;
-  #ended = 0;
+  #granted = 0;
   #askAt = 0;
 
   constructor(plan: Plan) {
@@ -136,8 +140,9 @@ class Simulation {
   }
 
   async #acquire(): Promise<void> {
-    if (this.#added - this.#ended < 400) await this.#refill();
+    if (this.#added - this.#granted < 400) await this.#refill();
     const { grants, impossible, retryInMs } = await this.#run.driver.acquire(100);
+    this.#granted += grants.length;
     for (const grant of grants) this.#send(grant);
     this.#run.impossible.push(...impossible.map(numberOf));
     this.#askAt = this.#now + (retryInMs ?? 5000);
@@ -149,6 +154,7 @@ class Simulation {
   #send(grant: Grant): void {
     const { driver, calls } = this.#run;
     const { engine, isDown } = this.#plan.upstreams[grant.deployment]!;
+    const { jitterMs = longestWayMs, callMs = usualCallMs } = this.#plan;
     const reserved = grant.reserved.input;
     const used = Math.ceil(reserved * this.#between(this.#plan.used ?? [1, 1]));
     const { deployment } = grant;
@@ -165,19 +171,20 @@ class Simulation {
     this.#at(this.#now + this.#between([0, recordMs]) + this.#between([0, jitterMs]), () => {
       if (isDown?.(this.#now)) {
         call.refused = "capacity";
+        this.#granted -= 1;
         answer(() => driver.refuse(grant, { kind: "capacity" }));
         return;
       }
       const admission = engine.admit(this.#now, { input: reserved, maxTokens: 0 });
       if (typeof admission === "string") {
         call.refused = admission;
+        this.#granted -= 1;
         answer(() => driver.refuse(grant, { kind: "throttled", throttle: admission }));
         return;
       }
       this.#at(this.#now + this.#between(callMs), () => {
         engine.settle(this.#now, admission, { input: used, output: 0 });
         answer(() => {
-          this.#ended += 1;
           return driver.settle(grant, { charge: { input: used, output: 0 }, signal: ok });
         });
       });

@@ -209,7 +209,7 @@ local function throttled(deployment, call, throttle, retryAfterMs)
   local found = exceeded(deployment, throttle)
   for _, quota in ipairs(found) do
     local refused = costs.reserved(quota.unit, call.input, call.output, deployment.burndown)
-    quotas.throttled(quota, refused, retryAfterMs, call.isOldNews)
+    quotas.throttled(quota, refused, call.grantedAt, retryAfterMs, call.isOldNews)
   end
   if #found == 0 and isFresh(deployment, call.grantedAt) then
     pause(deployment, coolDown, 'The provider throttles by a quota that is not configured.', retryAfterMs)

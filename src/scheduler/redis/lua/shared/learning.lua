@@ -1,5 +1,6 @@
 -- Learns from refusals, with the arithmetic of learning.ts. Its state is part of the quota's: `limit` and `burst` (each
--- a probed value), closedUntil, throttledAt, inARow, loweredAt, isAboutBurst, tooMuch, heldUntil, holdMs.
+-- a probed value), closedUntil, throttledAt, inARow, loweredAt, isAboutBurst, wasSpread, refusedSince,
+-- keptByRefused, tooMuch, heldUntil, holdMs.
 --- @include "state"
 --- @include "pacer"
 local learning = {}
@@ -11,6 +12,7 @@ local firstParkMs = 900000
 local longestParkMs = 3600000
 local limitSteps = { thousandths = 10, most = 8 }
 local burstSteps = { thousandths = 100, most = 1 }
+local leastBurst = 120
 
 local function probed(value)
   return { value = value, good = value, changedAt = -infinity, patience = 1, step = 1 }
@@ -25,6 +27,9 @@ function learning.fresh(own)
   own.inARow = 0
   own.loweredAt = -infinity
   own.isAboutBurst = false
+  own.wasSpread = true
+  own.refusedSince = 0
+  own.keptByRefused = 0
   own.tooMuch = infinity
   own.heldUntil = -infinity
   own.holdMs = firstParkMs
@@ -72,13 +77,15 @@ local function follow(it, before, ceiling, value)
 end
 
 local function halfOf(own, atOnce)
-  return math.max(1, math.floor(atOnce * own.settings.limit / (2 * own.limit.value)))
+  local limit = own.settings.limit
+  return math.max(1, math.floor(limit / leastBurst), math.floor(atOnce * limit / (2 * own.limit.value)))
 end
 
-local function pointsToBurst(own, used, atOnce, span)
-  if atOnce < 2 or used * 2 > own.limit.value then return false end
-  if isProbed(own.burst) then return true end
+local function pointsToBurst(own, seen, atOnce, span)
   local pace = math.floor(own.limit.value * atOnceMs / span)
+  if learning.isProbing(own) then return not isProbed(own.limit) and (seen.ahead >= 1 or atOnce >= 2) end
+  if not own.wasSpread then return atOnce >= 2 and atOnce > pace end
+  if atOnce < 2 or seen.used * 2 > own.limit.value then return false end
   return atOnce > 2 * pace and halfOf(own, atOnce) < own.burst.value
 end
 
@@ -101,24 +108,41 @@ local function parkCost(own, refused)
   own.holdMs = math.min(longestParkMs, own.holdMs * 2)
 end
 
--- Learns from a refusal.
---   used, atOnce  what the log shows without the refused call, in the span and in the last `atOnceMs`
---   refused       what that call had reserved
+-- Returns whether what exceeds the burst is spread over the window.
+function learning.isSpread(own)
+  return own.burst.value < own.settings.limit
+end
+
+-- Learns from a refusal. `seen` is what the quota shows without the refused call:
+--   used, atOnce  what the log shows, in the span and in the last `atOnceMs`
+--   ahead         what was charged ahead of an even pace
+--   refused       what the refused call had reserved
+--   kept          what of that the log still holds
 --   isOldNews     whether the same job was refused again and again, so that nothing is lowered
-function learning.throttled(own, used, atOnce, refused, span, retryAfterMs, isOldNews)
+--   grantedAt     when the refused call was granted
+function learning.throttled(own, seen, span, retryAfterMs)
   if now - own.throttledAt > span then own.inARow = 0 end
   own.throttledAt = now
-  local isNew = now >= own.closedUntil
+  local isNew = seen.grantedAt >= own.closedUntil
   local pause = isNew and math.min(longestPauseMs, pauseMs * 2 ^ own.inARow) or 0
   if isNew then own.inARow = math.min(16, own.inARow + 1) end
   own.closedUntil = math.max(own.closedUntil, now + math.min(span, retryAfterMs or pause))
-  if refused > own.limit.value and used * 10 <= own.limit.value then return parkCost(own, refused) end
-  if isOldNews then return end
-  if isNew then own.isAboutBurst = pointsToBurst(own, used, atOnce, span) end
+  if seen.refused > own.limit.value and seen.used * 10 <= own.limit.value then return parkCost(own, seen.refused) end
+  if isNew then
+    own.isAboutBurst = false
+    own.wasSpread = learning.isSpread(own)
+    own.refusedSince = now
+    own.keptByRefused = 0
+  end
+  own.keptByRefused = (own.keptByRefused or 0) + seen.kept
+  if seen.isOldNews then return end
+  local ahead = seen.ahead + math.floor((now - (own.refusedSince or now)) * own.limit.value / span)
+  local atOnce = own.wasSpread ~= false and seen.atOnce or ahead
+  if isNew then own.isAboutBurst = pointsToBurst(own, seen, atOnce, span) end
   if own.isAboutBurst then
-    lower(own.burst, math.min(own.burst.value, halfOf(own, atOnce)))
+    lower(own.burst, math.min(own.burst.value, halfOf(own, atOnce - own.keptByRefused)))
   elseif now - own.loweredAt > span then
-    lowerLimit(own, used)
+    lowerLimit(own, seen.used)
   end
 end
 

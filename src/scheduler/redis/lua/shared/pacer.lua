@@ -75,8 +75,15 @@ function pacer.bothFitAt(quota, cost, other)
   return math.max(now, math.ceil((quota.state.busyUntil + time - tolerance(quota)) / 1000))
 end
 
+-- Returns how much was charged ahead of an even pace.
+function pacer.ahead(quota)
+  local own = quota.state
+  return math.floor(math.max(0, own.busyUntil - now * 1000) * own.limit.value / (quota.span * 1000))
+end
+
 -- Admits what comes after `time` without a burst.
 function pacer.restUntil(quota, time)
+  if not quota.paced then return end
   quota.state.busyUntil = math.max(quota.state.busyUntil, time * 1000 + tolerance(quota))
 end
 

@@ -57,7 +57,7 @@ function quotas.open(name)
     state = own,
   }
   quota.span = quota.window + own.guardMs
-  quota.paced = quota.per == 'minute' and own.burst.value < quota.limit
+  quota.paced = quota.per == 'minute' and learning.isSpread(own)
   quotaOf[name] = quota
 end
 
@@ -260,25 +260,29 @@ end
 
 -- ---------------------------------------------------------------- learning
 
--- Returns what the log shows, in all and within the last `atOnceMs`. Earlier charges will have aged out by that time.
-local function seen(quota)
-  quota_log.age(quota)
-  return quota.state.used, aliveAt(quota, now - atOnceMs + quota.span)
-end
-
 -- Records that the provider says this quota is exceeded. The charge of the refused call must have been edited before.
--- `refused` is what that call had reserved.
-function quotas.throttled(quota, refused, retryAfterMs, isOldNews)
+-- `refused` is what that call had reserved; it was granted at `grantedAt`.
+function quotas.throttled(quota, refused, grantedAt, retryAfterMs, isOldNews)
+  quota_log.age(quota)
   local own = quota.state
-  local used, atOnce = seen(quota)
-  learning.throttled(own, used, atOnce, refused, quota.span, retryAfterMs, isOldNews)
-  quota.paced = quota.per == 'minute' and own.burst.value < quota.limit
+  local seen = {
+    used = own.used,
+    -- Charges made before then will have aged out by that time.
+    atOnce = aliveAt(quota, now - atOnceMs + quota.span),
+    ahead = pacer.ahead(quota),
+    refused = refused,
+    kept = quota.unit == 'requests' and refused or 0,
+    isOldNews = isOldNews,
+    grantedAt = grantedAt,
+  }
+  learning.throttled(own, seen, quota.span, retryAfterMs)
+  quota.paced = quota.per == 'minute' and learning.isSpread(own)
   pacer.restUntil(quota, own.closedUntil)
 end
 
 function quotas.succeeded(quota)
   learning.succeeded(quota.state, function() return quotas.used(quota) end, quota.span)
-  quota.paced = quota.per == 'minute' and quota.state.burst.value < quota.limit
+  quota.paced = quota.per == 'minute' and learning.isSpread(quota.state)
 end
 
 -- Sets the current day of a quota that the provider resets at a fixed hour. A new day begins with nothing used.
