@@ -123,7 +123,11 @@ export interface Scheduler {
   /** Ends the rebuild and opens admission. */
   finishRebuild(ticket: RebuildTicket): Promise<void>;
 
-  /** Calls the listener when acquire may have something new to grant. Returns a function that removes the listener. */
+  /**
+   * Calls the listener when acquire may have something new to grant. Among several processes, one job notifies one
+   * process whose last acquire granted less than it asked for; a process is notified at most once until its next acquire.
+   * A notice may be lost, so callers also ask again after some seconds. Returns a function that removes the listener.
+   */
   onWork(listener: () => void): () => void;
 
   /**
@@ -182,9 +186,11 @@ export interface AcquireResult {
   impossible: { jobId: JobId; environment: string; reason: string }[];
   /**
    * Time after which to call again, unless `onWork` fires first. 0 if there may be more right now; absent if nothing
-   * waits.
+   * waits or runs.
    */
   retryInMs?: number;
+  /** Whether jobs still wait, also of other environments. Absent: none does. */
+  jobsWait?: true;
   /**
    * Why admission is closed: a rebuild is needed (`rebuild`) or in progress (`rebuilding`). Absent while it is open.
    */

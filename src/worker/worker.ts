@@ -1,6 +1,7 @@
 // Runs the worker of one process: it acquires jobs while it has free slots, runs them in parallel, renews their leases,
 // and hands everything back when it stops. One loop acquires for all slots and never polls. It sleeps until the
-// scheduler reports a change, or until the time that the scheduler named.
+// scheduler reports a change, or until the time that the scheduler named. While it has free slots, an ended job is no
+// reason to ask again: whatever its end makes possible, the scheduler reports.
 
 import { newToken } from "../domain/ids.ts";
 import { sharedAbort } from "../domain/shared-abort.ts";
@@ -55,6 +56,8 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
   let stopping: Promise<void> | undefined;
   let cancelSleep = () => {};
   let wakePending = false;
+  /** Whether acquiring waits for a free slot. */
+  let isFull = false;
   let acquiring: Promise<void> | undefined;
   /** An acquire without a reply is repeated under the same operation, and returns the same grants. */
   let unanswered: { operation: string; max: number; calledAt: number } | undefined;
@@ -93,7 +96,8 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
   /** Returns the time until the next acquire in milliseconds, or undefined to wait for a free slot. */
   async function acquireOnce(): Promise<number | undefined> {
     const free = settings.worker.concurrency - running.size;
-    if (free <= 0) {
+    isFull = free <= 0;
+    if (isFull) {
       hooks.onAcquired(true);
       return undefined;
     }
@@ -119,7 +123,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
       return 0;
     }
     if (result.retryInMs === undefined) return longestSleepMs;
-    if (result.grants.length < requested) hooks.onWaiting();
+    if (result.jobsWait && result.grants.length < requested) hooks.onWaiting();
     // Prevents a busy loop if the scheduler grants nothing but says "now".
     return result.grants.length === 0 ? Math.max(1, result.retryInMs) : result.retryInMs;
   }
@@ -133,7 +137,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
       .catch((error) => handBack(grant, error))
       .finally(() => {
         running.delete(grant.grant);
-        wake();
+        if (isFull) wake();
       });
     running.set(grant.grant, { call, over });
   }

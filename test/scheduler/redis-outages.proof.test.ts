@@ -233,6 +233,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     second.onWork(() => {
       woken += 1;
     });
+    expect((await acquire(second)).grants).toEqual([]);
     await first.enqueue([job(1)]);
     await expect.poll(() => woken, { timeout: 5000 }).toBeGreaterThan(0);
     expect((await acquire(second)).grants).toHaveLength(1);

@@ -81,6 +81,7 @@ export class Dispatcher {
     }
     this.#waiting.queue.restorePassedOver();
 
+    if (this.#waiting.hasAny) result.jobsWait = true;
     if (result.grants.length === request.max || result.impossible.length >= maxImpossible) {
       return { ...result, retryInMs: 0 };
     }

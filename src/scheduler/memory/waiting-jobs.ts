@@ -168,6 +168,11 @@ export class WaitingJobs {
     return this.delayed.peek()?.readyAt ?? Number.POSITIVE_INFINITY;
   }
 
+  /** Whether any job waits. */
+  get hasAny(): boolean {
+    return this.queue.size > 0 || this.booked.size > 0 || this.delayed.peek() !== undefined;
+  }
+
   book(entry: Entry, now: number, allowed?: readonly string[]): void {
     const route = this.routeOf(entry);
     this.queue.remove(entry);

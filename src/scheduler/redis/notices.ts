@@ -1,22 +1,33 @@
-// Receives notices from any process that acquire may have something to grant. A notice is lost while Redis is
-// unavailable, so the listeners are notified on reconnect. Callers also retry on their own after some seconds.
+// Receives notices that acquire may have something to grant. This process has a channel of its own, on which a script
+// notifies it if it is idle (state.lua), and shares a channel for changes that concern all processes. A notice is lost
+// while Redis is unavailable, so the listeners are notified on reconnect. Callers also retry on their own after some
+// seconds.
+import { newToken } from "../../domain/ids.ts";
 import { type Client, subscriberOf, untilReady } from "./scheduler-connection.ts";
 
 export class Notices {
-  readonly #channel: string;
+  readonly #id = newToken();
+  readonly #channels: { all: string; own: string };
   readonly #subscriber: Client;
+  readonly #passOn: () => void;
   readonly #listeners = new Set<{ call: () => void }>();
   #subscribed: Promise<void> = Promise.resolve();
   #scheduled = false;
 
-  constructor(client: Client, prefix: string) {
-    this.#channel = `${prefix}work`;
+  /** @param passOn called when this process is notified but no longer listens, to notify another one */
+  constructor(client: Client, prefix: string, passOn: () => void) {
+    this.#channels = { all: `${prefix}work`, own: `${prefix}work:${this.#id}` };
+    this.#passOn = passOn;
     this.#subscriber = subscriberOf(client);
-    this.#subscriber.on("message", () => this.notify());
+    this.#subscriber.on("message", (channel) => {
+      if (channel === this.#channels.own && this.#listeners.size === 0) this.#passOn();
+      else this.notify();
+    });
     // The client's own resubscription after a reconnect rejects without a handler, for example if it is closed
     // meanwhile.
     this.#subscriber.on("ready", () => {
-      const subscribed = this.#subscriber.subscribe(this.#channel).catch(() => {});
+      const { all, own } = this.#channels;
+      const subscribed = this.#subscriber.subscribe(all, own).catch(() => {});
       this.#subscribed = subscribed.then(() => this.notify());
     });
     // Without a listener, a connection error would end the process. The client reconnects by itself.
@@ -32,10 +43,18 @@ export class Notices {
     if (this.#subscriber.status === "ready") await this.#subscribed;
   }
 
+  /** Id under which acquire lists this process as idle. Undefined without a listener. */
+  get process(): string | undefined {
+    return this.#listeners.size > 0 ? this.#id : undefined;
+  }
+
+  /** The returned function passes on what the listener would have been notified of, because it may never ask again. */
   onWork(listener: () => void): () => void {
     const entry = { call: listener };
     this.#listeners.add(entry);
-    return () => this.#listeners.delete(entry);
+    return () => {
+      if (this.#listeners.delete(entry) && this.#listeners.size === 0) this.#passOn();
+    };
   }
 
   /** Calls the listeners soon: once for all notices of one pass of the event loop. */

@@ -115,7 +115,9 @@ class RedisScheduler implements Scheduler {
     this.#timeoutMs = timeoutMs;
     const runner = { client: this.#client, prefix: this.#prefix, clock, ...(serverTime && { serverTime }), onScript };
     this.#runner = new ScriptRunner(runner, JSON.stringify(options.config));
-    this.#notices = new Notices(this.#client, this.#prefix);
+    // Adding nothing notifies an idle process if jobs wait.
+    const passOn = () => void this.#runner.run("enqueue", addArguments([])).catch(() => {});
+    this.#notices = new Notices(this.#client, this.#prefix, passOn);
     this.#advice = new ServerAdvice(this.#client, clock);
     this.#tokens = new GrantTokens(options.token ?? newToken);
     this.#client.on("ready", this.#onReady);
@@ -147,23 +149,28 @@ class RedisScheduler implements Scheduler {
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
-    const result = await this.#acquirePart(request, 0, Math.min(request.max, grantsAtOnce));
+    const result = await this.#acquirePart(request, 0, request.max);
     for (let part = 1; result.retryInMs === 0 && result.grants.length < request.max; part++) {
-      const max = Math.min(request.max - result.grants.length, grantsAtOnce);
       if (result.impossible.length > 0) break;
-      const more = await this.#acquirePart(request, part, max);
+      const more = await this.#acquirePart(request, part, request.max - result.grants.length);
       result.grants.push(...more.grants);
       result.impossible.push(...more.impossible);
       result.retryInMs = more.retryInMs;
+      result.jobsWait = more.jobsWait;
     }
     if (result.retryInMs === undefined) delete result.retryInMs;
+    if (result.jobsWait === undefined) delete result.jobsWait;
     return result;
   }
 
-  async #acquirePart(request: AcquireRequest, part: number, max: number): Promise<AcquireResult> {
+  /** @param free how many jobs the process can still take; one script grants at most `grantsAtOnce` of them */
+  async #acquirePart(request: AcquireRequest, part: number, free: number): Promise<AcquireResult> {
+    const max = Math.min(free, grantsAtOnce);
     const { operation, environments, deployments } = request;
     const tokens = this.#tokens.draw(max);
-    const what = JSON.stringify({ max, environments, deployments });
+    const { process } = this.#notices;
+    const continues = max < free || undefined;
+    const what = JSON.stringify({ max, environments, deployments, process, continues });
     const args = [`${operation} ${part}`, what, ...tokens.map(packId)];
     const result = acquireResult(await this.#runner.run("acquire", args));
     const used = new Set(result.grants.map((grant) => grant.grant));

@@ -24,11 +24,12 @@ type Text = Buffer;
 type GrantRow = [Buffer, Buffer, Text, Text, Text, number, number, number];
 
 export function acquireResult(reply: Reply): AcquireResult {
-  const [admission, retryInMs, grants, impossible, sendWithinMs, leaseMs] = reply as [
+  const [admission, retryInMs, grants, impossible, sendWithinMs, leaseMs, jobsWait] = reply as [
     Text,
     number,
     GrantRow[],
     [Buffer, Text, Text][],
+    number,
     number,
     number,
   ];
@@ -51,6 +52,7 @@ export function acquireResult(reply: Reply): AcquireResult {
       reason: reason.toString(),
     })),
     ...(retryInMs !== none && { retryInMs }),
+    ...(jobsWait === 1 && { jobsWait: true }),
     ...(closed !== "open" && { closed }),
   };
 }

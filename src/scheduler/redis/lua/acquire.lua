@@ -3,13 +3,16 @@
 -- KEYS[1]     control state, see state.lua
 -- ARGV[1..3]  common arguments, see state.lua
 -- ARGV[4]     operation: id of this call
--- ARGV[5]     request: JSON of { max, environments?, deployments? }
+-- ARGV[5]     request: JSON of { max, environments?, deployments?, process?, continues? }
+--   process     id of the process, if it listens for notices
+--   continues   whether the process has more free slots than `max` and asks again at once
 -- ARGV[6..]   tokens: a grant token for each of up to `max` jobs
--- Result      { header, admission, retryInMs, grants, impossible, sendWithinMs, leaseMs }
+-- Result      { header, admission, retryInMs, grants, impossible, sendWithinMs, leaseMs, jobsWait }
 --   admission   'open', or why it is closed
 --   retryInMs   -1 if nothing waits
 --   grants      [[job id, grant token, environment, deployment, model, input, output, grants]...]
 --   impossible  [[job id, environment, reason]...]
+--   jobsWait    1 if jobs still wait, else 0
 --- @include "shared/fleet"
 --- @include "shared/waiting_jobs"
 --- @include "shared/leases"
@@ -17,7 +20,7 @@ if not state.load() then return redis.error_reply('NOSTATE') end
 local operation, request = ARGV[4], cjson.decode(ARGV[5])
 fleet.open()
 leases.expire()
-if not state.isOpen() then return state.done(state.admission(), -1, {}, {}, 0, 0) end
+if not state.isOpen() then return state.done(state.admission(), -1, {}, {}, 0, 0, 0) end
 local earlier = state.earlierReply('acquire ' .. operation)
 if earlier then return state.done(unpack(earlier)) end
 
@@ -116,11 +119,16 @@ grantBooked()
 grantFromQueue()
 fair_queue.restorePassedOver()
 
+local leavesSlots = #granted < max and #impossible < maxImpossible
 local retryInMs = 0
-if #granted < max and #impossible < maxImpossible then
+if leavesSlots then
   retryAt = math.min(retryAt, waiting_jobs.nextReadyAt())
   if control.running > 0 then retryAt = math.min(retryAt, control.nextExpiry) end
   retryInMs = retryAt < infinity and math.max(1, retryAt - now) or -1
 end
-local reply = { 'open', retryInMs, granted, impossible, config.sendWithinMs, config.leaseMs }
-return state.done(unpack(state.keepReply('acquire ' .. operation, reply)))
+-- A process that has no slot left hands over to an idle one, which also knows then when to try again.
+if request.process then state.setIdle(request.process, environments, served, leavesSlots) end
+if #granted == max and not request.continues then state.wake() end
+return state.done(unpack(state.keepReply('acquire ' .. operation, {
+  'open', retryInMs, granted, impossible, config.sendWithinMs, config.leaseMs, state.waiting() and 1 or 0,
+})))

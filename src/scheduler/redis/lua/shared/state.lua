@@ -123,21 +123,65 @@ function state.pausedOwner(environment, tenant)
   return nil
 end
 
+-- Notifies every process of a change that concerns all of them.
 function state.notify()
   call('PUBLISH', prefix .. 'work', '')
 end
 
--- Notifies all processes that acquire may have something to grant, unless nothing waits.
+-- Key of the idle processes, by the time since which they wait. Each is the JSON of { id, environments or false for all,
+-- whether it serves all deployments }. One leaves the list when it is notified, and returns with its next acquire that
+-- leaves slots free. The list outlives a rebuild, because processes remain. (A field, because Lua allows 200 locals.)
+state.idle = prefix .. 'idle'
+
+-- Returns the set of environments with jobs that wait, or nil if there are none. A booked job counts for all of them.
+function state.waiting()
+  local waiting = {}
+  for _, environment in ipairs(control.environments) do
+    local waits = environment.waiting > 0 or next(control.booked) ~= nil
+    for _, priority in ipairs(environment.priorities) do
+      if priority.delayed > 0 then waits = true end
+    end
+    if waits then waiting[environment.name] = true end
+  end
+  return next(waiting) and waiting
+end
+
+function state.servesAny(served, waiting)
+  if not served then return true end
+  for _, name in ipairs(served) do
+    if waiting[name] then return true end
+  end
+  return false
+end
+
+-- Notifies one idle process that acquire may have something to grant, unless nothing waits. A process that has died
+-- receives nothing, so the next one is notified. One without all deployments may have to leave the job to another.
 function state.wake()
   if control.admission ~= 'open' then return end
-  local waiting = next(control.booked) ~= nil
-  for _, environment in ipairs(control.environments) do
-    if environment.waiting > 0 then waiting = true end
-    for _, priority in ipairs(environment.priorities) do
-      if priority.delayed > 0 then waiting = true end
+  local waiting = state.waiting()
+  if not waiting then return end
+  for _, process in ipairs(call('ZRANGE', state.idle, 0, -1)) do
+    local id, environments, servesAll = unpack(cjson.decode(process))
+    if state.servesAny(environments, waiting) then
+      call('ZREM', state.idle, process)
+      if call('PUBLISH', prefix .. 'work:' .. id, '') > 0 and servesAll then return end
     end
   end
-  if waiting then state.notify() end
+end
+
+-- Notes whether a process waits for work. `served`: the deployments that it serves, or nil for all.
+function state.setIdle(id, environments, served, isIdle)
+  local isServed, servesAll = {}, true
+  for _, deployment in ipairs(served or {}) do isServed[deployment] = true end
+  for _, deployment in ipairs(config.deployments) do
+    if served and not isServed[deployment] then servesAll = false end
+  end
+  local process = cjson.encode({ id, environments or false, servesAll })
+  if isIdle then
+    call('ZADD', state.idle, string.format('%.0f', now), process)
+  else
+    call('ZREM', state.idle, process)
+  end
 end
 
 -- Before this time a job that no deployment can ever serve waits for a new configuration.
