@@ -42,7 +42,7 @@ export interface Scheduler {
    * Moves a grant's charge to now. A worker calls this when `sendWithinMs` has passed before it sent the call. If the
    * quotas do not admit the cost now, the charge is released and the worker must settle the grant.
    */
-  recharge(request: { operation: string; jobId: JobId; grant: string }): Promise<RechargeResult>;
+  recharge(request: RechargeRequest): Promise<RechargeResult>;
 
   /**
    * Extends leases by a full lease period and answers in the order of the argument.
@@ -214,6 +214,18 @@ export interface Grant {
   leaseMs: number;
   /** How many times the job was granted since the last rebuild, this grant included. */
   grants: number;
+}
+
+export interface RechargeRequest {
+  /** Unique per call. A repeated call returns the same result. */
+  operation: string;
+  jobId: JobId;
+  grant: string;
+  /**
+   * Whether the call has already left, later than `sendWithinMs` allows. Then its charge moves whatever the quotas admit,
+   * so no later call gets too close to it. If the provider refuses the call, nothing is learned. Default: false.
+   */
+  isSent?: boolean;
 }
 
 export type RechargeResult =

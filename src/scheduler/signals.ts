@@ -34,6 +34,8 @@ interface SignalledCall {
   deployment: Deployment;
   grantedAt: number;
   reserved: TokenCount;
+  /** Whether the call left later than its charge allowed. A throttle then says nothing about the quota's limit. */
+  wasLate?: boolean;
 }
 
 type Throttled = Extract<DeploymentSignal, { kind: "throttled" }>;
@@ -78,7 +80,7 @@ export function applySignal(
     case "throttled":
       deployment.noteInconclusive();
       if (signal.throttle === "tokens_per_day") usedUpToday(deployment, now, all, signal.retryAfterMs);
-      else throttled(call, signal, now, judgement?.isNews ?? true);
+      else throttled(call, signal, now, !call.wasLate && (judgement?.isNews ?? true));
   }
 }
 

@@ -7,6 +7,7 @@ import { controlCases } from "./conformance/control.ts";
 import { fairnessCases } from "./conformance/fairness.ts";
 import { heavyJobCases } from "./conformance/heavy-jobs.ts";
 import { jobCases } from "./conformance/jobs.ts";
+import { lateCallCases } from "./conformance/late-calls.ts";
 import { learningCases } from "./conformance/learning.ts";
 import { leaseCases } from "./conformance/leases.ts";
 import { missingModelCases } from "./conformance/missing-models.ts";
@@ -22,6 +23,7 @@ const groups: [name: string, cases: (declare: Case) => void][] = [
   ["jobs", jobCases],
   ["quotas", quotaCases],
   ["learning", learningCases],
+  ["late calls", lateCallCases],
   ["choice of deployment", choiceCases],
   ["missing models", missingModelCases],
   ["suspicion", suspicionCases],

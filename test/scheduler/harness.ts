@@ -182,6 +182,11 @@ export class Driver {
     return this.scheduler.recharge({ operation, jobId: grant.jobId, grant: grant.grant });
   }
 
+  /** Reports that the call has left late. */
+  leftLate({ jobId: id, grant }: Grant, operation = this.operation()) {
+    return this.scheduler.recharge({ operation, jobId: id, grant, isSent: true });
+  }
+
   async renew(grant: { jobId: string; grant: string }): Promise<"renewed" | "lost"> {
     return (await this.scheduler.renew([grant]))[0]!;
   }

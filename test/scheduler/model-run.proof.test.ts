@@ -139,7 +139,7 @@ type Action =
   | { do: "update" | "estimatePosition"; entry: QueueEntry }
   | { do: "acquire"; max: number; filter: Pick<AcquireRequest, "environments" | "deployments">; twice: boolean }
   | { do: "settle"; which: number[]; job: Settlement["job"]; charge: Settlement["charge"]; signal: DeploymentSignal }
-  | { do: "recharge"; which: number; twice: boolean }
+  | { do: "recharge"; which: number; twice: boolean; isSent: boolean }
   | { do: "renew"; which: number[] }
   | { do: "remove" | "explain"; numbers: number[] }
   | { do: "setTokenCounts"; numbers: number[]; tokens: { input: number; output: number } }
@@ -222,7 +222,10 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       ms: fc.constantFrom(1, 499, 1000, 9_000, 10_001, 20_000, 60_801, leaseMs, 3_600_000),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("recharge"), which, twice: fc.boolean() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant("recharge"), which, twice: fc.boolean(), isSent: fc.boolean() }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("renew"), which: several }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("remove", "explain"), numbers }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("setTokenCounts"), numbers, tokens }) },
@@ -358,8 +361,9 @@ async function perform(scheduler: Scheduler, action: Action, world: World): Prom
     case "recharge": {
       const [grant] = granted(world, [action.which]);
       if (!grant) return undefined;
-      if (action.twice) await scheduler.recharge({ operation, ...grant });
-      return scheduler.recharge({ operation, ...grant });
+      const request = { operation, ...grant, isSent: action.isSent };
+      if (action.twice) await scheduler.recharge(request);
+      return scheduler.recharge(request);
     }
     case "renew":
       return scheduler.renew(granted(world, action.which));

@@ -66,6 +66,23 @@ test("calls that begin together and take long to be made ready put no more into 
   expect(mostInAWindow(left)).toBeLessThanOrEqual(60);
 });
 
+test("a call that loses the processor just before it leaves counts from when it left", async () => {
+  const left: number[] = [];
+  h = await openHarness({
+    file: { models: perMinute(4), worker: { concurrency: 1 } },
+    respond(call) {
+      h.time.stall(left.length % 8 === 0 ? 5000 : 0);
+      left.push(h.time.now());
+      call.answer();
+    },
+  });
+  h.worker.start();
+  const jobs = await Promise.all(Array.from({ length: 16 }, (_, i) => h.submit(`prompt ${i}`)));
+  await h.advance(10 * 60_000);
+  for (const job of jobs) expect((await h.record(job)).state).toBe("completed");
+  expect(mostInAWindow(left)).toBe(4);
+});
+
 test("waiting jobs are counted exactly, so that more of them fit", async () => {
   // As estimated at submit two fit into the quota; as counted, three.
   const text = "the quick brown fox jumps over the lazy dog ".repeat(20);

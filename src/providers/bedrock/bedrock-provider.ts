@@ -57,7 +57,7 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
      * Resolves only with a complete answer. If the provider has marked the answer as complete, a later abort or error
      * does not discard it, because it has been paid for.
      */
-    async call({ request, signal, maxAnswerBytes, onText, onOutput }) {
+    async call({ request, signal, maxAnswerBytes, onText, onOutput, onSent }) {
       if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
       const sentAt = clock.now();
       let firstTokenAt: number | undefined;
@@ -81,7 +81,7 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
       const exchange: Exchange = { begun: false, guardrail: call.guardrail };
       try {
         // Finding credentials may take long and does not end by the signal.
-        await Promise.race([run(transport, call, deadlines, exchange), whenAborted(deadlines.signal)]);
+        await Promise.race([run(transport, call, deadlines, exchange, onSent), whenAborted(deadlines.signal)]);
       } catch (error) {
         if (!call.isComplete || isTooLarge(error)) {
           throw new ProviderError(failureOf(error, options, signal.aborted, deadlines.expired, exchange));
@@ -112,8 +112,9 @@ async function run(
   call: ModelCall,
   deadlines: Deadlines,
   exchange: Exchange,
+  onSent?: () => void,
 ): Promise<void> {
-  const response = await transport.send(call.request, deadlines.signal);
+  const response = await transport.send(call.request, deadlines.signal, onSent);
   exchange.requestId = response.requestId;
   call.addHeaders?.(response.headers);
   if (!call.streamed) {

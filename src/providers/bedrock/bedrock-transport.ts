@@ -1,6 +1,6 @@
 // Sends requests to Bedrock Runtime: one HTTP request per call, signed, with bounded answers. Knows operations, statuses
 // and errors, and nothing of what the bodies mean.
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import type { HttpRequest } from "@smithy/core/protocols";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
 import { EventStreamReader, type StreamMessage } from "../../event-stream/event-stream-reader.ts";
@@ -35,9 +35,10 @@ export interface ModelResponse {
 export interface BedrockTransport {
   /**
    * Sends one request and resolves when the head of a successful response has arrived.
+   * @param onSent called once the whole request was handed to the operating system
    * @throws ServiceError, HtmlAnswer, CredentialsError, and errors of the connection
    */
-  send(request: ModelRequest, signal: AbortSignal): Promise<ModelResponse>;
+  send(request: ModelRequest, signal: AbortSignal, onSent?: () => void): Promise<ModelResponse>;
   close(): void;
 }
 
@@ -77,7 +78,7 @@ export function createTransport({ modelId, connectMs, maxSockets, ...options }: 
   };
 
   return {
-    async send({ operation, body, headers }, signal) {
+    async send({ operation, body, headers }, signal, onSent) {
       const request: UnsignedRequest = {
         path: `/model/${encodePath(modelId)}/${operation}`,
         headers: { "content-type": "application/json", ...headers },
@@ -85,7 +86,9 @@ export function createTransport({ modelId, connectMs, maxSockets, ...options }: 
       };
       const signer = sign;
       try {
-        const response = await exchange(transport, await signer(request, Date.now() + aheadMs), signal);
+        const signed = await signer(request, Date.now() + aheadMs);
+        if (onSent) signed.body = new SentBody(request.body, onSent);
+        const response = await exchange(transport, signed, signal);
         adjustClock(response.headers.date);
         return await successful(response);
       } catch (error) {
@@ -96,6 +99,28 @@ export function createTransport({ modelId, connectMs, maxSockets, ...options }: 
     },
     close: () => transport.destroy(),
   };
+}
+
+/** A body that tells when all of it was sent. The library shows the request only to a body that it pipes into it. */
+class SentBody extends Readable {
+  readonly #bytes: Buffer;
+  readonly #onSent: () => void;
+
+  constructor(bytes: Buffer, onSent: () => void) {
+    super();
+    this.#bytes = bytes;
+    this.#onSent = onSent;
+  }
+
+  override _read(): void {
+    this.push(this.#bytes);
+    this.push(null);
+  }
+
+  override pipe<T extends NodeJS.WritableStream>(request: T): T {
+    request.once("finish", this.#onSent);
+    return super.pipe(request);
+  }
 }
 
 /** Percent-encodes all but RFC 3986's unreserved characters, as the AWS SDKs do. */

@@ -13,6 +13,8 @@ export interface PostOptions {
   connectMs: number;
   /** Ends the exchange at any point, also while the body of the response is read. */
   signal: AbortSignal;
+  /** Called once the whole request was handed to the operating system. */
+  onSent?: (() => void) | undefined;
 }
 
 /** No connection was established within the timeout: nothing was sent. */
@@ -34,7 +36,15 @@ export function createAgent(url: URL, maxSockets: number): http.Agent {
 }
 
 /** Resolves with the head of the response, whatever its status. The caller must read or destroy the body. */
-export function post({ url, headers, body, agent, connectMs, signal }: PostOptions): Promise<http.IncomingMessage> {
+export function post({
+  url,
+  headers,
+  body,
+  agent,
+  connectMs,
+  signal,
+  onSent,
+}: PostOptions): Promise<http.IncomingMessage> {
   return new Promise((resolve, reject) => {
     const secure = url.protocol === "https:";
     const bytes = Buffer.from(body);
@@ -58,6 +68,7 @@ export function post({ url, headers, body, agent, connectMs, signal }: PostOptio
     // Remains for the whole exchange: a connection that breaks later is also an error of the response.
     request.on("error", reject);
     request.once("response", resolve);
+    if (onSent) request.once("finish", onSent);
     request.end(bytes);
   });
 }

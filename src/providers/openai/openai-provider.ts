@@ -73,7 +73,7 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
      * Resolves only with a complete answer. If the server has marked the answer as complete, a later abort or error
      * does not discard it, because it has been paid for.
      */
-    async call({ request: asked, signal, onText, onOutput, trace }) {
+    async call({ request: asked, signal, onText, onOutput, onSent, trace }) {
       if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
       const { request, answerTool } = withAnswerTool(requireCanonical(asked), options.traits ?? {});
       const embedding = isEmbedding(request) ? request : undefined;
@@ -96,6 +96,7 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
           agent,
           connectMs: timeouts.connectMs,
           signal: deadlines.signal,
+          onSent,
         });
         await read(response, { exchange, deadlines, server, clock, onText, onOutput, answerTool, embedding });
       } catch (error) {

@@ -20,7 +20,10 @@ export interface Lease {
   readonly reserved: TokenCount;
   charges: { quota: Quota; charge: Charge }[];
   fairCost: number;
-  readonly grantedAt: number;
+  /** When the job was granted, or its charge was moved. */
+  grantedAt: number;
+  /** Whether the call left later than its charge allowed. */
+  wasLate?: boolean;
   expiresAt: number;
   /** The answer to the first settlement. A repetition gets the same answer and changes nothing. */
   settled?: SettleAnswer;
@@ -29,6 +32,17 @@ export interface Lease {
 /** Charges a call to all quotas of its deployment. */
 export function chargeAll(deployment: Deployment, tokens: TokenCount, now: number): Lease["charges"] {
   return deployment.quotas.map((quota) => ({ quota, charge: quota.charge(costOn(quota, deployment, tokens), now) }));
+}
+
+/** Whether a call whose charges are void may be charged again now. */
+export function admitsAgain({ entry, deployment, reserved }: Lease, now: number): boolean {
+  return deployment.quotas.every((q) => q.admitsBeside(costOn(q, deployment, reserved), now, entry.jobId));
+}
+
+/** Charges a call as if it were granted now. Its former charges must be void. */
+export function chargeAgain(lease: Lease, now: number): void {
+  lease.grantedAt = now;
+  lease.charges = chargeAll(lease.deployment, lease.reserved, now);
 }
 
 /** Replaces a call's charges by its real usage. Returns by how much its fair cost changed, in microseconds. */

@@ -4,7 +4,6 @@
 import type { Clock } from "../../domain/clock.ts";
 import { type JobId, newToken } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
-import { costOn } from "../admission.ts";
 import { Pauses } from "../pause-scopes.ts";
 import type {
   AcquireRequest,
@@ -14,6 +13,7 @@ import type {
   PauseTarget,
   QueueEntry,
   RebuildTicket,
+  RechargeRequest,
   RechargeResult,
   RestorePart,
   Scheduler,
@@ -29,7 +29,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import type { Situation } from "./estimates.ts";
 import { Explainer } from "./explainer.ts";
 import { Fleet } from "./fleet.ts";
-import { chargeAll, type Lease, Leases, settleCharges } from "./leases.ts";
+import { admitsAgain, chargeAgain, type Lease, Leases, settleCharges } from "./leases.ts";
 import { Rebuild } from "./memory-rebuild.ts";
 import type { Entry } from "./queue-items.ts";
 import { Replies } from "./repeated-replies.ts";
@@ -106,18 +106,15 @@ class MemoryScheduler implements Scheduler {
     });
   }
 
-  async recharge(request: { operation: string; jobId: JobId; grant: string }): Promise<RechargeResult> {
+  async recharge(request: RechargeRequest): Promise<RechargeResult> {
     return this.#replies.once(`recharge ${request.operation}`, () => {
       const now = this.#tick();
       const lease = this.#leases.liveOf(request);
       if (!lease) return { status: "lost" } as const;
       for (const { quota, charge } of lease.charges) quota.void(charge, now);
-      const { deployment, reserved } = lease;
-      const admitted = deployment.quotas.every((quota) =>
-        quota.admitsBeside(costOn(quota, deployment, reserved), now, request.jobId),
-      );
-      if (admitted) {
-        lease.charges = chargeAll(deployment, reserved, now);
+      lease.wasLate = request.isSent ?? false;
+      if (lease.wasLate || admitsAgain(lease, now)) {
+        chargeAgain(lease, now);
         return { status: "recharged", sendWithinMs: this.#config.sendWithinMs } as const;
       }
       this.#wake();

@@ -17,6 +17,7 @@ import type {
   PauseTarget,
   QueueEntry,
   RebuildTicket,
+  RechargeRequest,
   RechargeResult,
   RestorePart,
   Scheduler,
@@ -178,9 +179,9 @@ class RedisScheduler implements Scheduler {
     return result;
   }
 
-  async recharge(request: { operation: string; jobId: JobId; grant: string }): Promise<RechargeResult> {
-    const { operation, jobId, grant } = request;
-    return rechargeResult(await this.#runner.run("recharge", [operation, packId(jobId), packId(grant)]));
+  async recharge({ operation, jobId, grant, isSent }: RechargeRequest): Promise<RechargeResult> {
+    const args = [operation, packId(jobId), packId(grant), isSent ? "1" : ""];
+    return rechargeResult(await this.#runner.run("recharge", args));
   }
 
   async renew(leases: readonly { jobId: JobId; grant: string }[]): Promise<("renewed" | "lost")[]> {

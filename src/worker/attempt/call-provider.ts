@@ -35,12 +35,13 @@ export interface Begun extends Tried {
  * Calls the provider. It never throws: an error of the provider or a bug becomes a failure with its disposition.
  * @param text receives the text of the call
  * @param trace the trace that the call belongs to
+ * @param onSent called when the whole request has left
  */
 export async function callProvider(
   context: WorkerContext,
   call: RunningCall,
   begun: Begun,
-  { text, trace }: { text: CallText; trace?: TraceContext },
+  { text, trace, onSent }: { text: CallText; trace?: TraceContext; onSent: () => void },
 ): Promise<EndedAttempt> {
   const { clock, settings, providers, usageMeter } = context;
   const { job, attempt } = begun;
@@ -59,6 +60,7 @@ export async function callProvider(
       signal: call.signal,
       onText: text.publish,
       onOutput: meter.add,
+      onSent,
       ...(trace && { trace }),
     });
     call.decide();

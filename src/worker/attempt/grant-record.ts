@@ -31,6 +31,8 @@ export class GrantRecord {
   readonly #call: RunningCall;
   readonly #grant: Grant;
   readonly #giveUp: AbortSignal;
+  /** Resolves when the charge of a call that left late was moved. Until then, it must not be settled. */
+  #moved: Promise<unknown> | undefined;
   /** Set once the attempt has begun. */
   #begun?: { job: Job; attempt: Attempt; earlier: readonly Attempt[] };
 
@@ -151,12 +153,26 @@ export class GrantRecord {
 
   /** Moves the charge to now, if the quotas admit it. `at` distinguishes this request from an earlier one. */
   recharge(at: number): Promise<RechargeResult> {
+    return this.#moveCharge(at, false);
+  }
+
+  /**
+   * Records that the call has left. If it left later than its charge allows, because the process was busy or a connection
+   * took long, moves the charge to now.
+   */
+  readonly noteSent = (): void => {
+    const now = this.#context.clock.now();
+    if (now > this.#call.sendBy) this.#moved = this.#moveCharge(now, true).catch(() => {});
+  };
+
+  #moveCharge(at: number, isSent: boolean): Promise<RechargeResult> {
     const { jobId, grant } = this.#grant;
-    const request = { operation: `${grant}/${at}`, jobId, grant };
+    const request = { operation: `${grant}/${at}`, jobId, grant, isSent };
     return this.#persist("move a charge", () => this.#context.scheduler.recharge(request));
   }
 
   async settle(settlement: Pick<Settlement, "job" | "charge" | "signal">): Promise<SettleAnswer> {
+    await this.#moved;
     const { jobId, grant } = this.#grant;
     const settlements = [{ jobId, grant, ...settlement }];
     const [answer] = await this.#persist("settle a grant", () => this.#context.scheduler.settle(settlements));

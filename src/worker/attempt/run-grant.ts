@@ -51,7 +51,7 @@ export async function runGrant(shared: WorkerShared, call: RunningCall): Promise
     const trace = span?.trace ?? job.trace;
     const result =
       cause === undefined
-        ? await callProvider(context, call, begun, { text, ...(trace && { trace }) })
+        ? await callProvider(context, call, begun, { text, onSent: record.noteSent, ...(trace && { trace }) })
         : unsent(context, call, cause);
     span?.end(result);
     const ended = await joinParts(context, begun, result, record);

@@ -1,13 +1,14 @@
 // A whole afternoon of calls within a second: the real scheduler in memory, with the real window of a minute, as discrete
 // events against upstreams that count as the simulated provider does. Only time and randomness are made up.
 
+import type { Clock } from "../../../src/domain/clock.ts";
 import { IndexedHeap } from "../../../src/scheduler/indexed-heap.ts";
 import { createMemoryScheduler } from "../../../src/scheduler/memory/memory-scheduler.ts";
-import type { Grant, LearnedLimit, QueueEntry } from "../../../src/scheduler/scheduler.ts";
+import type { Grant, LearnedLimit, QueueEntry, Scheduler } from "../../../src/scheduler/scheduler.ts";
 import type { SchedulerConfig } from "../../../src/scheduler/scheduler-configuration.ts";
 import type { ExceededQuota, QuotaEngine } from "../../../src/simulator/quota-engine.ts";
 import { randomNumbers } from "../../../src/simulator/random.ts";
-import { Driver, job, minuteMs, numberOf, ok } from "../harness.ts";
+import { Driver, job, minuteMs, none, numberOf, ok } from "../harness.ts";
 
 /** One way, at most, unless the plan says otherwise. */
 const longestWayMs = 300;
@@ -38,6 +39,20 @@ export interface Plan {
   callMs?: Range;
   /** Most time on the way, each way, in milliseconds. Default: 300. */
   jitterMs?: number;
+  /** How late our process is. Default: not at all. */
+  late?: Lateness;
+  /** Opens the scheduler. Default: in memory. */
+  open?(config: SchedulerConfig, clock: Clock): Promise<Scheduler>;
+}
+
+/** How late a busy process is: single steps of a call, and the whole process. */
+export interface Lateness {
+  /** Share of the calls that lose the processor after the last look at the clock before they leave. */
+  share: number;
+  /** How long such a call takes to leave, and then to notice that it has left, at most, in milliseconds. */
+  callMs: number;
+  /** How long the whole process stands still, at most, and how long it runs in between, at most. Default: it never does. */
+  stopsMs?: { stopped: number; running: number };
 }
 
 export interface Upstream {
@@ -62,6 +77,8 @@ export interface Call {
   used: number;
   /** When our side knows how it ended; infinite if it still runs. */
   settledAt: number;
+  /** When our side knows that it has left. Set if the process is late. */
+  noticedAt?: number;
   refused?: ExceededQuota | "capacity";
 }
 
@@ -74,6 +91,10 @@ export interface Run {
   driver: Driver;
 }
 
+async function openInMemory(config: SchedulerConfig, clock: Clock): Promise<Scheduler> {
+  return createMemoryScheduler({ config, clock });
+}
+
 export async function simulate(plan: Plan): Promise<Run> {
   return await new Simulation(plan).run();
 }
@@ -82,8 +103,10 @@ class Simulation {
   readonly #plan: Plan;
   readonly #random: () => number;
   readonly #events = new IndexedHeap<{ at: number; run: () => unknown }>((a, b) => a.at < b.at);
-  readonly #run: Run;
+  #run!: Run;
   #now = 0;
+  /** When the process stands still, in order. Those that are over are removed. */
+  readonly #stops: { from: number; until: number }[] = [];
   #added = 0;
   #granted = 0;
   #askAt = 0;
@@ -91,15 +114,18 @@ class Simulation {
   constructor(plan: Plan) {
     this.#plan = plan;
     this.#random = randomNumbers(String(plan.seed ?? 7));
-    const clock = { now: () => this.#now, wall: () => this.#now };
-    const scheduler = createMemoryScheduler({ config: plan.config, clock });
-    const driver = new Driver({ scheduler, advance: async () => {}, cleanup: async () => {} });
-    this.#run = { calls: [], foreign: [], impossible: [], driver };
+    const { stopsMs } = plan.late ?? {};
+    for (let t = 0; stopsMs && t < plan.minutes * minuteMs; t = this.#stops.at(-1)!.until) {
+      const from = t + this.#between([0, stopsMs.running]);
+      this.#stops.push({ from, until: from + this.#between([1, stopsMs.stopped]) });
+    }
   }
 
   async run(): Promise<Run> {
-    const { minutes, foreign = [], planted = [], learned = [] } = this.#plan;
-    const { scheduler } = this.#run.driver;
+    const { minutes, foreign = [], planted = [], learned = [], config, open = openInMemory } = this.#plan;
+    const scheduler = await open(config, { now: () => this.#now, wall: () => this.#now });
+    const driver = new Driver({ scheduler, advance: async () => {}, cleanup: async () => {} });
+    this.#run = { calls: [], foreign: [], impossible: [], driver };
     const ticket = (await scheduler.beginRebuild())!;
     await scheduler.restore(ticket, { learned });
     await scheduler.finishRebuild(ticket);
@@ -122,6 +148,20 @@ class Simulation {
 
   #at(time: number, run: () => unknown): void {
     this.#events.push({ at: time, run });
+  }
+
+  /** Does something in our process: if it stands still at that time, as soon as it runs again. */
+  #atOurs(time: number, run: () => unknown): void {
+    this.#at(time, () => {
+      while (this.#stops[0] && this.#stops[0].until <= this.#now) this.#stops.shift();
+      const stop = this.#stops[0];
+      return stop && stop.from <= this.#now ? this.#atOurs(stop.until, run) : run();
+    });
+  }
+
+  /** Returns how late a step of a call is. */
+  #lateMs(isLate: boolean): number {
+    return isLate ? this.#between([0, this.#plan.late!.callMs]) : 0;
   }
 
   #between([least, most]: Range): number {
@@ -148,46 +188,79 @@ class Simulation {
     this.#askAt = this.#now + (retryInMs ?? 5000);
     const wanted = this.#askAt;
     // A timer fires a little late.
-    this.#at(wanted + this.#between([0, 2]), () => (this.#askAt === wanted ? this.#acquire() : undefined));
+    this.#atOurs(wanted + this.#between([0, 2]), () => (this.#askAt === wanted ? this.#acquire() : undefined));
   }
 
   #send(grant: Grant): void {
     const { driver, calls } = this.#run;
-    const { engine, isDown } = this.#plan.upstreams[grant.deployment]!;
-    const { jitterMs = longestWayMs, callMs = usualCallMs } = this.#plan;
+    const { jitterMs = longestWayMs, late } = this.#plan;
     const reserved = grant.reserved.input;
     const used = Math.ceil(reserved * this.#between(this.#plan.used ?? [1, 1]));
-    const { deployment } = grant;
     const settledAt = Number.POSITIVE_INFINITY;
-    const call: Call = { job: numberOf(grant), deployment, chargedAt: this.#now, reserved, used, settledAt };
+    const job = numberOf(grant);
+    const call: Call = { job, deployment: grant.deployment, chargedAt: this.#now, reserved, used, settledAt };
     calls.push(call);
+    const isLate = late !== undefined && this.#random() < late.share;
+    let sendBy = this.#now + grant.sendWithinMs;
 
-    const answer = (run: () => Promise<unknown>) =>
-      this.#at(this.#now + this.#between([0, jitterMs]), async () => {
+    const check = async (): Promise<void> => {
+      if (this.#now > sendBy) {
+        const moved = await driver.recharge(grant);
+        if (moved.status !== "recharged") {
+          calls.splice(calls.indexOf(call), 1);
+          this.#granted -= 1;
+          await driver.settle(grant, { job: { requeueAfterMs: 0 }, charge: "void", signal: none });
+          return this.#acquire();
+        }
+        sendBy = this.#now + moved.sendWithinMs;
+      }
+      if (isLate) this.#atOurs(this.#now + this.#lateMs(isLate), leave);
+      else leave();
+    };
+    const leave = (): void => {
+      this.#at(this.#now + this.#between([0, jitterMs]), () => this.#arrive(grant, call));
+      if (!late) return;
+      call.noticedAt = this.#now + this.#lateMs(isLate);
+      this.#atOurs(call.noticedAt, () => {
+        call.noticedAt = this.#now;
+        return this.#now > sendBy
+          ? driver.scheduler.recharge({ ...grant, operation: driver.operation(), isSent: true })
+          : undefined;
+      });
+    };
+    this.#atOurs(this.#now + this.#between([0, recordMs]), check);
+  }
+
+  #arrive(grant: Grant, call: Call): void {
+    const { driver } = this.#run;
+    const { engine, isDown } = this.#plan.upstreams[grant.deployment]!;
+    const { jitterMs = longestWayMs, callMs = usualCallMs } = this.#plan;
+    const { reserved, used } = call;
+    const answer = (run: () => Promise<unknown>) => {
+      // What our process notices later comes later there.
+      const at = Math.max(this.#now + this.#between([0, jitterMs]), (call.noticedAt ?? 0) + 1);
+      this.#atOurs(at, async () => {
         call.settledAt = this.#now;
         await run();
         await this.#acquire();
       });
-    this.#at(this.#now + this.#between([0, recordMs]) + this.#between([0, jitterMs]), () => {
-      if (isDown?.(this.#now)) {
-        call.refused = "capacity";
-        this.#granted -= 1;
-        answer(() => driver.refuse(grant, { kind: "capacity" }));
-        return;
-      }
-      const admission = engine.admit(this.#now, { input: reserved, maxTokens: 0 });
-      if (typeof admission === "string") {
-        call.refused = admission;
-        this.#granted -= 1;
-        answer(() => driver.refuse(grant, { kind: "throttled", throttle: admission }));
-        return;
-      }
-      this.#at(this.#now + this.#between(callMs), () => {
-        engine.settle(this.#now, admission, { input: used, output: 0 });
-        answer(() => {
-          return driver.settle(grant, { charge: { input: used, output: 0 }, signal: ok });
-        });
-      });
+    };
+    if (isDown?.(this.#now)) {
+      call.refused = "capacity";
+      this.#granted -= 1;
+      answer(() => driver.refuse(grant, { kind: "capacity" }));
+      return;
+    }
+    const admission = engine.admit(this.#now, { input: reserved, maxTokens: 0 });
+    if (typeof admission === "string") {
+      call.refused = admission;
+      this.#granted -= 1;
+      answer(() => driver.refuse(grant, { kind: "throttled", throttle: admission }));
+      return;
+    }
+    this.#at(this.#now + this.#between(callMs), () => {
+      engine.settle(this.#now, admission, { input: used, output: 0 });
+      answer(() => driver.settle(grant, { charge: { input: used, output: 0 }, signal: ok }));
     });
   }
 

@@ -32,12 +32,12 @@ export interface ScriptedProvider extends Provider {
   calls: SeenCall[];
 }
 
-/** @param respond called with each new call; without it calls stay open until the test answers them */
+/** @param respond called with each new call, before it leaves; without it calls stay open until the test answers them */
 export function scriptedProvider(clock: Clock, respond: (call: SeenCall) => void = () => {}): ScriptedProvider {
   const calls: SeenCall[] = [];
   return {
     calls,
-    call({ request, signal, onText, onOutput, trace }: ProviderCall) {
+    call({ request, signal, onText, onOutput, onSent, trace }: ProviderCall) {
       return new Promise((resolve, reject) => {
         const prompt = isNative(request) ? request.native.body : promptOf(request);
         const seen: SeenCall = {
@@ -71,6 +71,7 @@ export function scriptedProvider(clock: Clock, respond: (call: SeenCall) => void
         });
         calls.push(seen);
         respond(seen);
+        onSent?.();
       });
     },
     async close() {},

@@ -1,10 +1,12 @@
--- Moves the charge of a grant to now if the quotas admit that. Otherwise releases the charge; the lease stays.
+-- Moves the charge of a grant to now if the quotas admit that, or if the call has left. Otherwise releases the charge; the
+-- lease stays.
 --
 -- KEYS[1]     control state, see state.lua
 -- ARGV[1..3]  common arguments, see state.lua
 -- ARGV[4]     operation: id of this call
 -- ARGV[5]     job id
 -- ARGV[6]     grant token
+-- ARGV[7]     '1' if the call has left
 -- Result      { header, 'recharged' | 'refused' | 'lost', sendWithinMs }
 --- @include "shared/fleet"
 --- @include "shared/waiting_jobs"
@@ -19,8 +21,12 @@ local function recharge()
   local lease = leases.live(ARGV[6])
   if not lease or lease.id ~= ARGV[5] then return 'lost' end
   leases.voidCharges(lease)
-  local admitted, deployment = leases.admitsAgain(lease)
-  if admitted then lease.charges = leases.chargeAll(deployment, lease) end
+  lease.wasLate = ARGV[7] == '1'
+  local admitted = lease.wasLate or leases.admitsAgain(lease)
+  if admitted then
+    lease.grantedAt = now
+    lease.charges = leases.chargeAll(deploymentOf[lease.deployment], lease)
+  end
   leases.save(lease)
   if admitted then return 'recharged' end
   state.wake()

@@ -43,7 +43,7 @@ local function settle(at)
       local suspect = judgement.suspect
       if suspect.strikes > 0 or (suspect.kind == 'quota' and suspect.times > 1) then retryAfterMs = nil end
     end
-    lease.isOldNews = judgement and not judgement.isNews
+    lease.isOldNews = lease.wasLate or (judgement and not judgement.isNews)
     if not judgement or judgement.blamed then
       leases.signal(lease, ARGV[at + 6], ARGV[at + 7], retryAfterMs)
     end

@@ -34,7 +34,7 @@ local function pack(lease)
   return cmsgpack.pack({
     lease.serial, lease.id, lease.flow, lease.environment, lease.priority, lease.deployment,
     lease.input, lease.output, lease.fairCost, lease.expiresAt, lease.settled or false, charges, lease.grantedAt,
-    lease.route, lease.exact,
+    lease.route, lease.exact, lease.wasLate or false,
   })
 end
 
@@ -56,10 +56,13 @@ local function unpackLease(grant, packed)
     -- The answer to its settlement; false before.
     settled = fields[11],
     charges = {},
+    -- When the job was granted, or its charge was moved.
     grantedAt = fields[13],
     -- As in the job's entry, which does not change while it runs. Leases of earlier versions lack both.
     route = fields[14],
     exact = fields[15],
+    -- Whether the call left later than its charge allowed.
+    wasLate = fields[16] or false,
   }
   for index, charge in ipairs(fields[12]) do
     lease.charges[index] = {
@@ -282,13 +285,13 @@ function leases.chargeAll(deployment, job)
   return charges
 end
 
--- Returns whether a lease whose charges were released may be charged again now, and its deployment.
+-- Returns whether a lease whose charges were released may be charged again now.
 function leases.admitsAgain(lease)
   local deployment = deploymentOf[lease.deployment]
   for _, quota in ipairs(deployment.quotas) do
     if not quotas.admitsBeside(quota, admission.costOn(quota, deployment, lease), lease.id) then return false end
   end
-  return true, deployment
+  return true
 end
 
 function leases.voidCharges(lease)
