@@ -1,7 +1,15 @@
 // The operations that change one database, as statements inside a transaction that the caller begins and commits.
 // Each operation reads before it writes, so that a repetition changes nothing.
 import { mayTry } from "../../domain/attempts.ts";
-import { erasedHead, erasedOutcome, erasedRequest, isFinal, type JobHead, type JobState } from "../../domain/job.ts";
+import {
+  type AttemptEnd,
+  erasedHead,
+  erasedOutcome,
+  erasedRequest,
+  isFinal,
+  type JobHead,
+  type JobState,
+} from "../../domain/job.ts";
 import type { JobRequest } from "../../domain/request.ts";
 import { type BeginAttempt, changedHead } from "../job-store.ts";
 import type { Database } from "./driver.ts";
@@ -19,7 +27,7 @@ import {
   outcomeOf,
   outcomeRow,
 } from "./rows.ts";
-import { type AttemptOwner, UsageWriter } from "./sqlite-usage-sums.ts";
+import { UsageWriter, type UsedAttempt } from "./sqlite-usage-sums.ts";
 
 type JobWrite = Extract<Write, { kind: "insert" | "begin" | "end" | "finish" | "erase" | "remove" | "update" }>;
 
@@ -105,12 +113,14 @@ export class JobWriter {
 
   #begin(begin: BeginAttempt): BeginAnswer {
     const { environment, jobId } = begin;
-    const job = this.#sql.job.get(jobId, environment) as { status: JobState; head: string } | undefined;
+    const job = this.#sql.toBegin.get(jobId, environment) as
+      | { status: JobState; head: string; request: string; tried: 0 | 1 }
+      | undefined;
     if (!job) return { status: "not_found" };
     if (isFinal(job.status)) return { status: "ended", outcome: this.#outcome(jobId) };
 
-    const attempts = this.#sql.attempts.all(jobId) as AttemptRow[];
-    const { request } = this.#sql.request.get(jobId) as { request: string };
+    const { request } = job;
+    const attempts = job.tried ? (this.#sql.attempts.all(jobId) as AttemptRow[]) : [];
     const repeated = attempts.findIndex((a) => a.grant_token === begin.grant);
     if (repeated >= 0) {
       const attempt = attempts[repeated]!;
@@ -136,7 +146,7 @@ export class JobWriter {
     };
     const owner = { environment, tenant: head.tenant, key_id: head.keyId ?? null };
     this.#sql.insertAttempt.run(...Object.values(attempt), ...Object.values(owner));
-    this.#usage.begun(attempt, owner);
+    this.#usage.begun({ ...attempt, ...owner });
     if (job.status === "queued") this.#move(environment, jobId, "queued", "in_progress");
     return { status: "begun", head: job.head, request, attempt, earlier: attempts };
   }
@@ -152,18 +162,29 @@ export class JobWriter {
 
   #finish(write: Extract<Write, { kind: "finish" }>): WriteOperations["finish"]["answer"] {
     const { environment, outcome, error, end, idle } = write;
-    const { job_id: jobId, status, finished_at, deployment, model, text, details } = outcome;
+    const { job_id: jobId, status, finished_at: at } = outcome;
+    // The usual case first: its job runs.
+    if (end && this.#sql.finishRunning.run(status, at, error, jobId, environment).changes > 0) {
+      this.#endAttempt(jobId, end);
+      this.#insertOutcome(environment, outcome, "in_progress");
+      return { status: "first" };
+    }
     const job = this.#sql.job.get(jobId, environment) as { status: JobState } | undefined;
     if (!job) return { status: "not_found" };
     // The attempt has ended, whether or not its outcome won.
     if (end) this.#endAttempt(jobId, end);
     if (isFinal(job.status)) return { status: "ended", outcome: this.#outcome(jobId) };
     if (idle && this.#sql.openAttempt.get(jobId)) return { status: "open" };
-    this.#sql.insertOutcome.run(jobId, environment, status, finished_at, deployment, model, text, details);
-    this.#sql.finishJob.run(status, finished_at, error, jobId);
-    this.#count(environment, job.status, -1);
-    this.#count(environment, status, 1);
+    this.#sql.finishJob.run(status, at, error, jobId);
+    this.#insertOutcome(environment, outcome, job.status);
     return { status: "first" };
+  }
+
+  #insertOutcome(environment: string, outcome: OutcomeRow, before: JobState): void {
+    const { job_id: jobId, status, finished_at, deployment, model, text, details } = outcome;
+    this.#sql.insertOutcome.run(jobId, environment, status, finished_at, deployment, model, text, details);
+    this.#count(environment, before, -1);
+    this.#count(environment, status, 1);
   }
 
   #erase({ environment, jobId, erasure }: Extract<Write, { kind: "erase" }>): undefined {
@@ -197,10 +218,9 @@ export class JobWriter {
   }
 
   #endAttempt(jobId: string, { n, at, result, ending }: EndRow): boolean {
-    const attempt = this.#sql.unendedAttempt.get(jobId, n) as (AttemptRow & AttemptOwner) | undefined;
+    const attempt = this.#sql.endAttempt.get(at, result, ending, jobId, n) as UsedAttempt | undefined;
     if (!attempt) return false;
-    this.#sql.endAttempt.run(at, result, ending, jobId, n);
-    this.#usage.ended(attempt, ending);
+    this.#usage.ended(attempt, JSON.parse(ending) as AttemptEnd);
     return true;
   }
 
@@ -240,19 +260,26 @@ function prepare(db: Database) {
     insertRequest: db.prepare(insertRequestsSql(1)),
     insertRequests: db.prepare(insertRequestsSql(rowsAtOnce)),
     job: db.prepare("SELECT status, head FROM jobs WHERE job_id = ? AND environment = ?"),
+    toBegin: db.prepare(
+      `SELECT status, head, request, EXISTS (SELECT 1 FROM attempts WHERE attempts.job_id = jobs.job_id) AS tried
+       FROM jobs JOIN requests USING (job_id) WHERE job_id = ? AND environment = ?`,
+    ),
     request: db.prepare("SELECT request FROM requests WHERE job_id = ?"),
     moveJob: db.prepare("UPDATE jobs SET status = ? WHERE job_id = ?"),
+    finishRunning: db.prepare(
+      `UPDATE jobs SET status = ?, finished_at = ?, error = ?
+       WHERE job_id = ? AND environment = ? AND status = 'in_progress'`,
+    ),
     finishJob: db.prepare("UPDATE jobs SET status = ?, finished_at = ?, error = ? WHERE job_id = ?"),
     attempts: db.prepare(`SELECT ${attemptColumns} FROM attempts WHERE job_id = ? ORDER BY n`),
     openAttempt: db.prepare("SELECT 1 FROM attempts WHERE job_id = ? AND ended_at IS NULL LIMIT 1"),
     insertAttempt: db.prepare(
       `INSERT INTO attempts (${attemptColumns}, environment, tenant, key_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
-    unendedAttempt: db.prepare(
-      `SELECT ${attemptColumns}, environment, tenant, key_id FROM attempts
-       WHERE job_id = ? AND n = ? AND ended_at IS NULL`,
+    endAttempt: db.prepare(
+      `UPDATE attempts SET ended_at = ?, result = ?, ending = ? WHERE job_id = ? AND n = ? AND ended_at IS NULL
+       RETURNING n, charged_at, model, reserved_input, reserved_output, reserved_nano_usd, environment, tenant, key_id`,
     ),
-    endAttempt: db.prepare("UPDATE attempts SET ended_at = ?, result = ?, ending = ? WHERE job_id = ? AND n = ?"),
     insertOutcome: db.prepare(
       `INSERT INTO outcomes (job_id, environment, status, finished_at, deployment, model, text, details)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,

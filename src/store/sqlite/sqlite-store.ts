@@ -62,7 +62,7 @@ import { findLeftBehind } from "./sqlite-left-behind.ts";
 import { SqliteRecords } from "./sqlite-records.ts";
 import { StoreThread } from "./sqlite-thread.ts";
 import { SqliteUpkeep } from "./sqlite-upkeep.ts";
-import { type UsageKey, usageOf } from "./sqlite-usage-sums.ts";
+import { type UsageKey, usageRowOf } from "./sqlite-usage-sums.ts";
 
 export interface SqliteStoreOptions {
   /** The folder of the files. It is created if it is missing. */
@@ -248,13 +248,17 @@ class SqliteStore implements JobStore {
   async #finish(
     environment: string,
     outcome: Outcome,
-    how: { end?: EndRow; idle?: boolean },
+    { end, idle }: { end?: EndRow | undefined; idle?: boolean },
   ): Promise<FinishResult | undefined> {
+    const { database } = this.#place(environment);
+    const error = outcome.error ? JSON.stringify(outcome.error) : null;
     const result = await this.#writer.ask("finish", {
-      ...this.#place(environment),
+      database,
+      environment,
       outcome: outcomeRow(outcome),
-      error: outcome.error ? JSON.stringify(outcome.error) : null,
-      ...how,
+      error,
+      end,
+      idle,
     });
     if (result.status === "open") return undefined;
     if (result.status === "first") return { first: true, outcome };
@@ -308,7 +312,7 @@ class SqliteStore implements JobStore {
     const start: UsageKey = [fromDay, "", "", ""];
     const after = cursor === undefined ? start : decodeCursor(cursor, start);
     const rows = await this.#reader.ask("usage", { ...this.#place(environment), after, toDay, limit: limit + 1 });
-    const page: Page<UsageRow> = { items: rows.slice(0, limit).map(usageOf) };
+    const page: Page<UsageRow> = { items: rows.slice(0, limit).map(usageRowOf) };
     const last = rows[limit - 1];
     if (rows.length > limit && last) page.next = encodeCursor([last.day, last.tenant, last.keyId, last.model]);
     return page;

@@ -1,5 +1,6 @@
 // Sums of what attempts used, updated in the transaction that changes the attempts. They are exact after a crash, and
 // reading them reads no attempt.
+import type { AttemptEnd } from "../../domain/job.ts";
 import {
   addUsage,
   noUsage,
@@ -10,7 +11,7 @@ import {
   usageOfAttempt,
 } from "../../domain/usage.ts";
 import type { Database, Statement } from "./driver.ts";
-import { type AttemptRow, attemptOf } from "./rows.ts";
+import type { AttemptRow } from "./rows.ts";
 
 /** The owner of an attempt. */
 export interface AttemptOwner {
@@ -18,6 +19,10 @@ export interface AttemptOwner {
   tenant: string | null;
   key_id: string | null;
 }
+
+/** What the sums need of an attempt. */
+export type UsedAttempt = AttemptOwner &
+  Pick<AttemptRow, "n" | "charged_at" | "model" | "reserved_input" | "reserved_output" | "reserved_nano_usd">;
 
 /** The key of a sum after its environment, in the order of the table's primary key. */
 export type UsageKey = readonly [day: number, tenant: string, keyId: string, model: string];
@@ -55,23 +60,22 @@ export class UsageWriter {
     );
   }
 
-  begun(attempt: AttemptRow, owner: AttemptOwner): void {
-    this.#change(attempt, owner, 1);
+  begun(attempt: UsedAttempt): void {
+    const sums = this.#sumsOf(attempt);
+    if (sums) addUsage(sums, usageOf(attempt));
   }
 
-  /**
-   * Counts the end of an attempt.
-   * @param ending JSON of the attempt's end; it had none before
-   */
-  ended(attempt: AttemptRow & AttemptOwner, ending: string): void {
-    this.#change({ ...attempt, ending: null }, attempt, -1);
-    this.#change({ ...attempt, ending }, attempt, 1);
+  /** Counts the end of an attempt that had none before. */
+  ended(attempt: UsedAttempt, end: AttemptEnd): void {
+    const sums = this.#sumsOf(attempt);
+    if (!sums) return;
+    addUsage(sums, usageOf(attempt), -1);
+    addUsage(sums, usageOf(attempt, end));
   }
 
-  #change(row: AttemptRow, { environment, tenant, key_id: keyId }: AttemptOwner, sign: 1 | -1): void {
-    // Attempts of jobs that were deleted before sums were kept.
-    if (environment === null) return;
-    const { charged_at: chargedAt, model } = row;
+  /** Returns the sums to change. Undefined for attempts of jobs that were deleted before sums were kept. */
+  #sumsOf({ environment, charged_at: chargedAt, tenant, key_id: keyId, model }: UsedAttempt): UsageSums | undefined {
+    if (environment === null) return undefined;
     const key = [environment, usageDay(chargedAt), tenant ?? "default", keyId ?? "", model] as const;
     const text = JSON.stringify(key);
     let change = this.#changes.get(text);
@@ -79,7 +83,7 @@ export class UsageWriter {
       change = { key: [...key], sums: { ...noUsage } };
       this.#changes.set(text, change);
     }
-    addUsage(change.sums, usageOfAttempt(attemptOf(row)), sign);
+    return change.sums;
   }
 
   /** Writes the changes. Call it before COMMIT. */
@@ -114,6 +118,12 @@ export const usageSql = `
   WHERE environment = $environment AND (day, tenant, key_id, model) > ($day, $tenant, $keyId, $model) AND day <= $toDay
   ORDER BY day, tenant, key_id, model LIMIT $limit`;
 
-export function usageOf({ keyId, ...row }: UsageTableRow): UsageRow {
+export function usageRowOf({ keyId, ...row }: UsageTableRow): UsageRow {
   return { ...row, ...(keyId !== "" && { keyId }) };
+}
+
+function usageOf(attempt: UsedAttempt, end?: AttemptEnd): UsageSums {
+  const { n, reserved_input: input, reserved_output: output, reserved_nano_usd: nanoUsd } = attempt;
+  const reserved = { input, output };
+  return usageOfAttempt({ n, reserved, ...(nanoUsd !== null && { reservedNanoUsd: nanoUsd }), ...(end && { end }) });
 }
