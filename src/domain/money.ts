@@ -48,13 +48,17 @@ export function costNanoUsd(
     [Math.max(0, cacheWrite - hour), prices.cacheWrite],
     [hour, prices.cacheWriteHour],
   ];
-  let pico = 0n;
+  const amounts: [tokens: number, picoUsd: number][] = [];
   for (const [tokens, price] of parts) {
     if (!tokens) continue;
     if (price === undefined) return undefined;
-    pico += BigInt(wholeTokens(tokens)) * BigInt(Math.round(price * picoPerToken));
+    amounts.push([wholeTokens(tokens), Math.round(price * picoPerToken)]);
   }
   if (factor === undefined) return undefined;
+  const rounded = amounts.reduce((sum, [tokens, picoUsd]) => sum + tokens * picoUsd, 500);
+  // Exact below 2^53, and faster than large integers.
+  if (factor === 1 && Number.isSafeInteger(rounded)) return (rounded - (rounded % 1000)) / 1000;
+  const pico = amounts.reduce((sum, [tokens, picoUsd]) => sum + BigInt(tokens) * BigInt(picoUsd), 0n);
   const scale = 1000n * BigInt(factorUnits);
   return Number((pico * BigInt(Math.round(factor * factorUnits)) + scale / 2n) / scale);
 }

@@ -1,5 +1,6 @@
 // Calls a provider: streams its text, aborts the call when it must end, and returns its disposition.
-import type { Job } from "../../domain/job.ts";
+import { definedFields } from "../../domain/defined-fields.ts";
+import type { AttemptEnd, Job } from "../../domain/job.ts";
 import type { TraceContext } from "../../domain/trace-context.ts";
 import { ProviderError, type ProviderFailure } from "../../providers/provider.ts";
 import type { WorkerContext } from "../worker-context.ts";
@@ -48,7 +49,8 @@ export async function callProvider(
   const meter = new OutputMeter();
   const sentAt = clock.now();
   const ended = (disposition: Disposition, seenTokens: number | undefined): EndedAttempt => {
-    const end = { ...disposition.attempt, at: clock.wall(), durationMs: Math.round(clock.now() - sentAt) };
+    const times = { at: clock.wall(), durationMs: Math.round(clock.now() - sentAt) };
+    const end = definedFields<AttemptEnd>(disposition.attempt, times);
     const estimated = seenTokens === undefined ? end : withEstimate(end, attempt, seenTokens);
     return { disposition, end: withCost(settings, begun, estimated) };
   };

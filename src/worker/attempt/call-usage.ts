@@ -1,5 +1,6 @@
 // Computes what a call used: the charge of its quotas, its cost, and an estimate if the provider reports nothing.
 import type { Settings } from "../../config/settings.ts";
+import { definedFields } from "../../domain/defined-fields.ts";
 import type { Attempt, AttemptEnd, Job, Usage } from "../../domain/job.ts";
 import { costNanoUsd, keepsForAnHour } from "../../domain/money.ts";
 import { estimateTokens, type TokenCount } from "../../domain/tokens.ts";
@@ -75,7 +76,7 @@ export function withCost(
   if (end.usage === undefined || prices === undefined) return end;
   const tier = end.serviceTier ?? job.request.serviceTier;
   const keptForAnHour = keepsForAnHour(job.request);
-  return { ...end, costNanoUsd: costNanoUsd(prices, end.usage, { tier, keptForAnHour }) };
+  return definedFields<AttemptEnd>(end, { costNanoUsd: costNanoUsd(prices, end.usage, { tier, keptForAnHour }) });
 }
 
 /**

@@ -1,5 +1,6 @@
 // Writes what one grant leads to: the attempt, its end or the outcome, and the settlement. It retries every write while
 // the store or the scheduler is unavailable, and notifies listeners once the write is durable.
+import { definedFields } from "../../domain/defined-fields.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Attempt, AttemptEnd, Job, JobError, JobState, Outcome } from "../../domain/job.ts";
 import { outcomeCost } from "../../domain/usage.ts";
@@ -93,16 +94,15 @@ export class GrantRecord {
     const { deployment, model, n } = attempt;
     const { outcome, settlement, rejection } = disposition;
     const retryInMs = settlement.job === "ended" ? 0 : Math.round(settlement.job.requeueAfterMs);
-    const end = withoutUndefined({
-      ...ended.end,
-      retryAt: retryInMs > 0 ? Math.round(ended.end.at) + retryInMs : undefined,
-    });
+    const retryAt = retryInMs > 0 ? Math.round(ended.end.at) + retryInMs : undefined;
+    const end = definedFields<AttemptEnd>(ended.end, { retryAt });
     const throttle = settlement.signal.kind === "throttled" ? settlement.signal.throttle : undefined;
     this.#context.metrics?.callEnded({ job, attempt, end, tier: job.request.serviceTier, throttle });
     const caller = end.result === "not_sent" ? {} : { deployment, model, attempt: n };
-    const from = { at: end.at, ...caller, ...outcomeCost([...earlier, { ...attempt, end }]) };
+    const cost = outcomeCost([...earlier, definedFields<Attempt>(attempt, { end })]);
+    const from = definedFields<Partial<NewOutcome> & Pick<NewOutcome, "at">>({ at: end.at }, caller, cost);
     if (outcome) {
-      await this.finish(withoutUndefined({ ...outcome, ...from }), { n, end });
+      await this.finish(definedFields<NewOutcome>(outcome, from), { n, end });
     } else {
       await this.#endAttempt(n, end);
       // If the lease was lost, another worker publishes the job's state.
@@ -136,8 +136,8 @@ export class GrantRecord {
         this.#giveUpOn(error);
         return write(plainFailure(outcome), attempt && { n: attempt.n, end: plainEnd(attempt.end) });
       });
-      const attempts = first ? this.#attempts(attempt?.end) : undefined;
-      void this.#context.limits?.ended(environment, jobId, { attempts, outcome: winning });
+      const attempts = () => (first ? this.#attempts(attempt?.end) : undefined);
+      void this.#context.limits?.ended(environment, jobId, { attempts: attempts(), outcome: winning });
       const job = this.#begun?.job ?? { id: jobId, environment, model: this.#grant.model };
       if (first) {
         logEnd(this.#context.log, job, winning);
@@ -210,7 +210,7 @@ export class GrantRecord {
   /** Returns all attempts of the job, or undefined if another worker may have begun one. */
   #attempts(end: AttemptEnd | undefined): Attempt[] | undefined {
     if (!this.#begun || !end || this.#call.leaseLost) return undefined;
-    return [...this.#begun.earlier, { ...this.#begun.attempt, end }];
+    return [...this.#begun.earlier, definedFields<Attempt>(this.#begun.attempt, { end })];
   }
 
   #persist<T>(what: string, operation: () => Promise<T>): Promise<T> {
@@ -235,10 +235,4 @@ function plainFailure(outcome: NewOutcome): NewOutcome {
     ...plain
   } = outcome;
   return { ...plain, status: "failed", error: notStored };
-}
-
-/** Removes undefined fields. Absent and undefined differ once a record is compared or written as JSON. */
-function withoutUndefined<T extends object>(record: T): T {
-  for (const key of Object.keys(record) as (keyof T)[]) if (record[key] === undefined) delete record[key];
-  return record;
 }

@@ -55,7 +55,7 @@ export async function runGrant(shared: WorkerShared, call: RunningCall): Promise
         : unsent(context, call, cause);
     span?.end(result);
     const ended = await joinParts(context, begun, result, record);
-    await record.conclude(begun, { ...ended, end: { ...ended.end, waited } });
+    await record.conclude(begun, waited ? { ...ended, end: { ...ended.end, waited } } : ended);
     await discardParts(context, begun, ended);
   } finally {
     unsubscribe();
