@@ -81,8 +81,8 @@ async function createOnce(
  */
 function send(context: JobsContext, request: BatchRequest, before?: TraceContext): Promise<BatchRequest> {
   const sent = { ...request, ...(before && { linkedTrace: before }) };
-  const attributes = { [sluice.batchId]: request.id };
-  return inSendSpan(context, sent, request.createdAt, attributes, ({ linkedTrace, trace = linkedTrace, ...batch }) =>
+  const attributesOf = () => ({ [sluice.batchId]: request.id });
+  return inSendSpan(context, sent, request.createdAt, attributesOf, ({ linkedTrace, trace = linkedTrace, ...batch }) =>
     insertBatch(context, { ...batch, ...(trace && { trace }) }),
   );
 }

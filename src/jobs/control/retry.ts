@@ -80,7 +80,7 @@ export async function retryJob(
     ...(linked && { linkedTrace: linked }),
     ...(expiresAt !== undefined && { expiresAt: submittedAt + (expiresAt - job.submittedAt) }),
   };
-  await inSendSpan(context, retried, submittedAt, jobAttributes(retried), (job) => accept(context, [job]));
+  await inSendSpan(context, retried, submittedAt, jobAttributes, (job) => accept(context, [job]));
   return requireJob(context, id, caller);
 }
 

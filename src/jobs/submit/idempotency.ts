@@ -67,7 +67,8 @@ export async function findOnce<T>(
 
 /**
  * Binds the key to an id, after the whole request was checked. The first request decides the id. Without a key every
- * request gets a new id.
+ * request gets its own id.
+ * @param newId returns an id that nothing is stored under
  * @throws SluiceError as `findOnce`; then the request may be repeated
  */
 export async function bindOnce<T>(

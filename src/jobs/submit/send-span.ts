@@ -26,7 +26,7 @@ export async function inSendSpan<Sent extends Traced, Result>(
   { tracing, clock }: Pick<JobsContext, "tracing" | "clock">,
   sent: Sent,
   startedAt: number,
-  attributes: SpanAttributes,
+  attributesOf: (sent: Sent) => SpanAttributes,
   accept: (sent: Sent) => Promise<Result>,
 ): Promise<Result> {
   if (!tracing) return accept(sent);
@@ -47,7 +47,7 @@ export async function inSendSpan<Sent extends Traced, Result>(
       [messaging.messageId]: id,
       [sluice.environment]: environment,
       [sluice.tenant]: tenant,
-      ...attributes,
+      ...attributesOf(sent),
     });
   }
   try {

@@ -1,6 +1,5 @@
 // Accepts jobs: builds and checks them, reserves what their keys' limits count, stores them durably and queues them.
 import { SluiceError } from "../../domain/errors.ts";
-import { newJobId } from "../../domain/ids.ts";
 import type { Job } from "../../domain/job.ts";
 import type { Dialect } from "../../telemetry/metrics.ts";
 import { type Caller, keylessCaller, wasAbandoned } from "../caller.ts";
@@ -58,10 +57,10 @@ export async function submitOnce(
   await context.limits?.check([checked]);
   await beforeNew?.(checked);
 
-  const { id, existing } = await bindOnce(context, caller, once, newJobId, find);
+  const { id, existing } = await bindOnce(context, caller, once, () => checked.id, find);
   if (existing) return existing;
-  const job = { ...checked, id };
-  return inSendSpan(context, job, startedAt, jobAttributes(job), async (sent) => {
+  const job = id === checked.id ? checked : { ...checked, id };
+  return inSendSpan(context, job, startedAt, jobAttributes, async (sent) => {
     onNew?.(sent);
     await accept(context, [sent], dialect);
     return sent;

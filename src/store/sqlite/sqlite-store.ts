@@ -150,6 +150,8 @@ class SqliteStore implements JobStore {
   }
 
   async insertMany(jobs: readonly Job[]): Promise<("inserted" | "exists")[]> {
+    // Most calls have one job. The general way takes 2 us more.
+    if (jobs.length === 1) return this.#insert(this.#place(jobs[0]!.environment).database, jobs);
     const parts = new Map<DatabaseName, number[]>();
     for (const [index, job] of jobs.entries()) {
       const { database } = this.#place(job.environment);
@@ -160,12 +162,18 @@ class SqliteStore implements JobStore {
     const answers: ("inserted" | "exists")[] = [];
     await Promise.all(
       Array.from(parts, async ([database, indexes]) => {
-        const rows = newJobRows(indexes.map((index) => jobs[index]!));
-        const answer = await this.#writer.ask("insert", { database, jobs: rows });
+        const answer = await this.#insert(
+          database,
+          indexes.map((index) => jobs[index]!),
+        );
         for (const [i, index] of indexes.entries()) answers[index] = answer[i]!;
       }),
     );
     return answers;
+  }
+
+  #insert(database: DatabaseName, jobs: readonly Job[]): Promise<("inserted" | "exists")[]> {
+    return this.#writer.ask("insert", { database, jobs: newJobRows(jobs) });
   }
 
   async get(jobId: JobId): Promise<JobRecord | undefined> {
