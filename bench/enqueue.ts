@@ -111,14 +111,16 @@ async function repeat(generate: Generator): Promise<Repeat> {
   return withServer("durable", async (server) => {
     const durable = await fullLoad(generate, server);
     const groups = (await server.ask("groups")).sort((a, b) => a - b);
-    const write = await server.ask("writes");
+    const writes = [await server.ask("writes")];
     const latencies: number[][] = [];
     const lateness: number[][] = [];
     for (const share of shares) {
       const loaded = await generate({ url: server.url, body, rate: durable.perS * share, durationS: openLoopS });
       latencies.push(loaded.latencies);
       lateness.push(loaded.lateness);
+      writes.push(await server.ask("writes"));
     }
+    const write = writes.flat().sort((a, b) => a - b);
     return { nothing: baseline, durable, groups, write, latencies, lateness };
   });
 }
