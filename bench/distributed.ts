@@ -20,10 +20,11 @@ import { compare, type Figure, spreadOf } from "./support/measure.ts";
 const repeats = 3;
 const connections = 64;
 const jobs = 2_000;
-const lines = 2_000;
+const lines = 5_000;
 const warmUp = 2_000;
-/** Jobs that come one by one: this many a second. */
-const paced = { requests: 900, perS: 300 };
+/** Jobs that come one by one, evenly spaced: at the goal, and at a rate at which they do not gather. */
+const atGoal = { requests: 2_000, perS: 1_000 };
+const oneByOne = { requests: 900, perS: 300 };
 const body = JSON.stringify({ prompt: "Write one sentence about the sea, and one about rain.", environment: "UAT" });
 const database = "SSP-dev";
 
@@ -46,14 +47,15 @@ export async function benchDistributed(): Promise<Figure[]> {
       const pids = { api: ours.pids.slice(0, 1), workers: ours.pids.slice(1), redis: [redis.pid], store: [mongo.pid] };
       const measure = (count: number, run: () => Promise<Rates>) => measured(pids, ours, admin, count, run);
       const online = await measure(jobs, () => submitAll(ours.url, doneOurs, { requests: jobs }));
-      const oneByOne = await measure(paced.requests, () => submitAll(ours.url, doneOurs, paced));
+      const paced = (load: typeof atGoal) => measure(load.requests, () => submitAll(ours.url, doneOurs, load));
+      const [goal, few] = [await paced(atGoal), await paced(oneByOne)];
       const batch = await measure(lines, () => sendBatch(ours.url, doneOurs, lines));
       await otherAdmin.config("SET", "appendonly", "no");
       const theirs = await submitAll(bullmq.url, doneTheirs, { requests: jobs });
       await otherAdmin.config("SET", "appendonly", "yes", "appendfsync", "always");
       await sleep(500);
       const durable = await submitAll(bullmq.url, doneTheirs, { requests: jobs });
-      rounds.push({ online, oneByOne, batch, theirs, durable });
+      rounds.push({ online, goal, few, batch, theirs, durable });
     }
   } finally {
     for (const { children } of [ours, bullmq]) for (const child of children) child.kill("SIGKILL");
@@ -195,7 +197,8 @@ type Counts = Record<string, number>;
 
 interface Round {
   online: Measured;
-  oneByOne: Measured;
+  goal: Measured;
+  few: Measured;
   batch: Measured;
   theirs: Rates;
   durable: Rates;
@@ -271,7 +274,8 @@ function printCounts(rounds: readonly Round[]): void {
   const last = rounds.at(-1)!;
   for (const [what, of] of [
     ["a job", last.online],
-    ["a job of those one by one", last.oneByOne],
+    [`a job at ${atGoal.perS} a second`, last.goal],
+    [`a job at ${oneByOne.perS} a second`, last.few],
     ["a line of a batch", last.batch],
   ] as const) {
     for (const kind of ["scripts", "redis", "store"] as const) {
@@ -286,8 +290,9 @@ function printCounts(rounds: readonly Round[]): void {
 
 const goals: Record<Part, string> = { api: "0.35", workers: "0.8", redis: "0.3", store: "" };
 const loads = {
-  online: "job",
-  oneByOne: `job, ${paced.perS} a second`,
+  online: "job, full load",
+  goal: `job, ${atGoal.perS} a second`,
+  few: `job, ${oneByOne.perS} a second`,
   batch: "line of a batch",
 } as const;
 
@@ -323,8 +328,7 @@ function figuresOf(rounds: readonly Round[], server: string): Figure[] {
       ours: spreadOf(rounds.map((r) => r.batch.done)),
       goal: ">= 1,500",
     },
-    ...parts.flatMap((part) => [cpu("online", part), cpu("oneByOne", part), cpu("batch", part)]),
-    acquires("online"),
-    acquires("oneByOne"),
+    ...parts.flatMap((part) => (["online", "goal", "few", "batch"] as const).map((load) => cpu(load, part))),
+    ...(["online", "goal", "few"] as const).map(acquires),
   ];
 }

@@ -19,8 +19,11 @@ export type JobListener = (event: JobEvent) => void;
 
 /** Publishes job events and delivers them to listeners. */
 export interface EventBus {
-  /** Notifies all listeners of the job. Never throws and never waits. */
-  publish(event: JobEvent): void;
+  /**
+   * Notifies all listeners of the job. Never throws and never waits.
+   * @param reach `process` notifies only listeners in this process, for a job that no other process can know yet. Default: all
+   */
+  publish(event: JobEvent, reach?: "all" | "process"): void;
   /**
    * Publishes jobs that were just stored, with their requests, where other programs read the state of jobs. Listeners
    * receive nothing from it. Never throws and never waits.

@@ -125,10 +125,11 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
   }
 
   return {
-    publish(event: JobEvent) {
+    publish(event: JobEvent, reach = "all") {
       if (closed) return;
       listeners.deliver(event);
       if (event.type === "state") hashes?.onStateChange(event);
+      if (reach === "process") return;
       if (event.type !== "tokens" || wantedElsewhere(event.jobId)) send(event);
     },
 
