@@ -29,6 +29,13 @@ export interface EventBus {
    * receive nothing from it. Never throws and never waits.
    */
   publishAccepted(jobs: readonly Job[]): void;
+  /** Notifies the listeners of other processes that a batch has work to do. Never throws and never waits. */
+  publishBatch(): void;
+  /**
+   * Calls the listener when another process has published that a batch has work to do, or may have. Returns a function
+   * that removes the listener.
+   */
+  onBatch(listener: () => void): () => void;
   /**
    * Whether any process may be listening for the job's text, so the sender can skip the work otherwise. Listeners in
    * other processes count soon after they subscribe, if this process is itself subscribed to the job. It may learn half

@@ -198,7 +198,10 @@ async function open(
     ...{ settings, store, ...queue, ...access, tokenCounter, tokenRatios, durations, fileSpace, pauses, clock, log },
     metrics: history,
     ...(metrics && { startSamples: new StartSamples({ ...queue, metrics, clock, log }) }),
-    onBatch: () => wakeBatches(),
+    onBatch: () => {
+      wakeBatches();
+      queue.events.publishBatch();
+    },
     ...(traces && { tracing: traces.tracing }),
   };
 
@@ -228,6 +231,7 @@ async function open(
     const batches = startBatchDriver({ ...rounds, formats: lineFormats(settings) });
     work.defer(() => batches.stop());
     wakeBatches = batches.wake;
+    work.defer(queue.events.onBatch(batches.wake));
     work.defer(startDeliverer({ ...rounds, webhookBodies: webhookBodies(context) }));
     work.defer(startRetention({ ...rounds, archiveLine: archivedJob }));
   }

@@ -74,6 +74,42 @@ describe.skipIf(withoutRedis())("events over Redis", () => {
     expect(overheard.join()).not.toContain("secret");
   });
 
+  test("an event for this process only reaches its listeners and no other process", async () => {
+    const job = newJobId();
+    const [bus, overheard] = [await open(), await overhear(job)];
+    const heard: JobEvent[] = [];
+    bus.subscribe(job, (e) => heard.push(e));
+    bus.publish(state(job, 1), "process");
+    bus.publish(state(job, 2));
+    expect(heard).toEqual([state(job, 1), state(job, 2)]);
+    await vi.waitFor(() => expect(overheard.join()).toContain('"at":2'));
+    expect(overheard.join()).not.toContain('"at":1');
+  });
+
+  test("a published batch notifies the other processes that listen, and also one that listens again", async () => {
+    const [api, worker] = [await open(), await open()];
+    let [own, notices] = [0, 0];
+    api.onBatch(() => {
+      own += 1;
+    });
+    const listen = () =>
+      worker.onBatch(() => {
+        notices += 1;
+      });
+    const stop = listen();
+    // Once when the channel is heard, because a message may have been lost before.
+    await vi.waitFor(() => expect([own, notices]).toEqual([1, 1]));
+    api.publishBatch();
+    await vi.waitFor(() => expect(notices).toBe(2));
+    stop();
+    listen();
+    await vi.waitFor(() => {
+      api.publishBatch();
+      expect(notices).toBeGreaterThan(3);
+    });
+    expect(own).toBe(1);
+  });
+
   test("a wish for text lasts 30 s from its last message, and is repeated meanwhile", async () => {
     const job = newJobId();
     let now = 0;

@@ -13,6 +13,9 @@ export function createMemoryEventBus({ onListenerError = () => {} }: Options = {
   return {
     publish: (event) => listeners.deliver(event),
     publishAccepted() {},
+    // There is no other process.
+    publishBatch() {},
+    onBatch: () => () => {},
     hasListeners: (jobId) => listeners.wantText(jobId),
     subscribe(jobId, listener, wants = "all", onJoined?: () => void) {
       const unsubscribe = listeners.add(jobId, listener, wants, onJoined);

@@ -58,21 +58,31 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
   const { wantedMs = 30_000, heartbeatMs = 5000, timeoutMs = 5000 } = options;
   const origin = randomBytes(originLength / 2).toString("hex");
   const prefix = `${keyPrefix}events:`;
+  const batchChannel = `${prefix}batches`;
   const connection = (purpose: string) => connect({ url, purpose, log, heartbeatMs, timeoutMs });
   const [outgoing, incoming] = await Promise.all([connection("events-out"), connection("events-in")]);
 
   const listeners = new Listeners((error) => log.error({ err: error }, "caught an error in a listener of job events"));
   /** Until when other processes want the text of a job that this one listens to, by the monotonic clock. */
   const wantedUntil = new Map<JobId, number>();
+  const batchListeners = new Set<{ call: () => void }>();
   const publisher = new Publisher(outgoing.redis, options.maxUnconfirmed);
   const hashes = options.jobHashes && new JobHashes(outgoing.redis, options.jobHashes, log);
   const channels = new Channels(incoming.redis, {
     log,
     onMessage: (channel, text) => {
+      if (channel === batchChannel) {
+        if (text !== origin) notifyOfBatches();
+        return;
+      }
       const message = decode(origin, jobOf(channel), text);
       if (message) receive(message);
     },
-    onActive: (channel) => announceWanted(jobOf(channel), { anew: true }),
+    onActive: (channel) => {
+      // A message may have been lost until now.
+      if (channel === batchChannel) notifyOfBatches();
+      else announceWanted(jobOf(channel), { anew: true });
+    },
   });
   const announceAllWanted = () => {
     for (const jobId of listeners.jobs()) announceWanted(jobId);
@@ -82,6 +92,10 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
   // The other connection may be ready first. What it announced until now was dropped.
   outgoing.redis.on("ready", announceAllWanted);
   let closed: Promise<void> | undefined;
+
+  function notifyOfBatches(): void {
+    for (const { call } of [...batchListeners]) call();
+  }
 
   function jobOf(channel: string): JobId {
     return channel.slice(prefix.length);
@@ -119,6 +133,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
   async function close(): Promise<void> {
     clearInterval(repeatWanted);
     listeners.clear();
+    batchListeners.clear();
     await withTimeout(Promise.all([publisher.idle(), hashes?.idle()]));
     outgoing.close();
     incoming.close();
@@ -154,6 +169,19 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
     },
 
     publishAccepted: (jobs) => hashes?.publishAccepted(jobs),
+
+    publishBatch() {
+      if (!closed) publisher.publish(batchChannel, origin);
+    },
+
+    onBatch(listener) {
+      const entry = { call: listener };
+      if (batchListeners.size === 0) channels.open(batchChannel);
+      batchListeners.add(entry);
+      return () => {
+        if (batchListeners.delete(entry) && batchListeners.size === 0) channels.close(batchChannel);
+      };
+    },
     dropped: () => publisher.dropped + (hashes?.dropped ?? 0),
 
     close() {

@@ -1,5 +1,5 @@
 // Advances batches from the check of their file to their output. It checks for open batches every second, and at once
-// when it is notified of one.
+// when it is notified of one, by its own process or by another.
 import type { BatchId } from "../../domain/batch.ts";
 import { openBatches } from "../../jobs/batches/batch-records.ts";
 import { continueDeletion, openDeletions } from "../../jobs/batches/delete-batch.ts";
