@@ -153,6 +153,22 @@ describe.skipIf(withoutRedis())("processes that share a queue in Redis", () => {
     expect(partial.notices).toBe(1);
   });
 
+  test("an ended call wakes no second process for a job whose notice is under way", async () => {
+    const all = [await start(100), await start(100, { deaf: true }), await start(100)];
+    const api = await connect();
+    await api.enqueue([job(1)]);
+    await untilTaken(all, 1);
+    await api.enqueue([job(2)]);
+    await expect.poll(() => all[1]!.notices, { interval: 2 }).toBe(1);
+    const { jobId, grant } = all[0]!.grants[0]!;
+    await all[0]!.scheduler.settle([{ jobId, grant, job: "ended", charge: "keep", signal: ok }]);
+    await Promise.all(all.map(({ scheduler }) => scheduler.snapshot()));
+    expect(all.map(({ notices }) => notices)).toEqual([1, 1, 0]);
+    // Once another process has asked, the notice counts as lost.
+    await all[0]!.ask();
+    expect(all[0]!.taken).toEqual([1, 2]);
+  });
+
   test("a job that is requeued wakes one process", async () => {
     const all = [await start(100), await start(100)];
     await (await connect()).enqueue([job(1)]);

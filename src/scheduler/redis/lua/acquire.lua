@@ -113,6 +113,7 @@ local function grantFromQueue()
   end
 end
 
+control.noticed = nil
 waiting_jobs.promote()
 sorted_queue.readAhead(max)
 grantBooked()

@@ -80,5 +80,5 @@ for at = 5, #ARGV, 9 do table.insert(grants, ARGV[at]) end
 leases.readAll(grants)
 local answers = {}
 for at = 4, #ARGV, 9 do table.insert(answers, settle(at)) end
-state.wake()
+state.wake(true)
 return state.done(answers, deployments.takeChanges())

@@ -154,17 +154,31 @@ function state.servesAny(served, waiting)
   return false
 end
 
+-- Whether a process that was notified and has not asked yet serves all environments with jobs that wait.
+function state.isNoticed(waiting)
+  if control.noticed == nil then return false end
+  for name in pairs(waiting) do
+    if not state.servesAny(control.noticed, { [name] = true }) then return false end
+  end
+  return true
+end
+
 -- Notifies one idle process that acquire may have something to grant, unless nothing waits. A process that has died
 -- receives nothing, so the next one is notified. One without all deployments may have to leave the job to another.
-function state.wake()
+-- `unlessNoticed`: a process that is about to ask is enough.
+function state.wake(unlessNoticed)
   if control.admission ~= 'open' then return end
   local waiting = state.waiting()
-  if not waiting then return end
+  if not waiting or (unlessNoticed and state.isNoticed(waiting)) then return end
   for _, process in ipairs(call('ZRANGE', state.idle, 0, -1)) do
     local id, environments, servesAll = unpack(cjson.decode(process))
     if state.servesAny(environments, waiting) then
       call('ZREM', state.idle, process)
-      if call('PUBLISH', prefix .. 'work:' .. id, '') > 0 and servesAll then return end
+      if call('PUBLISH', prefix .. 'work:' .. id, '') > 0 and servesAll then
+        -- False for all environments. The next acquire of any process resets it.
+        control.noticed = environments
+        return
+      end
     end
   end
 end
