@@ -17,6 +17,7 @@ import { benchHeld } from "./held.ts";
 import { benchIdleLatency } from "./idle-latency.ts";
 import { benchMetrics } from "./metrics.ts";
 import { benchQuotaUse } from "./quota-use.ts";
+import { benchQuotaUseRequests } from "./quota-use-requests.ts";
 import { benchRedisScheduler } from "./redis-scheduler.ts";
 import { benchRetention } from "./retention.ts";
 import { benchScheduler } from "./scheduler.ts";
@@ -36,6 +37,7 @@ const benchmarks: Record<string, () => Promise<Figure[]>> = {
   "idle-latency": benchIdleLatency,
   metrics: benchMetrics,
   "quota-use": benchQuotaUse,
+  "quota-use-requests": benchQuotaUseRequests,
   "redis-scheduler": benchRedisScheduler,
   distributed: benchDistributed,
   "distributed-latency": benchDistributedLatency,

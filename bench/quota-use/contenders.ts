@@ -26,6 +26,7 @@ const concurrency = 64;
 /** The whole service, from HTTP to the stored answer; told of the limit and nothing else. */
 export const ours: Contender = async (endpoint, quota, minutes) => {
   const folder = await mkdtemp(join(tmpdir(), "sluice-quota-use-"));
+  const burst = (quota.hasBurst ?? true) && { burst: Math.ceil(quota.limit / 10) };
   const config = {
     models: {
       bench: {
@@ -36,7 +37,7 @@ export const ours: Contender = async (endpoint, quota, minutes) => {
             modelId,
             endpoint,
             maxConcurrency: 256,
-            quotas: [{ unit: quota.unit, per: "minute", limit: quota.limit, burst: Math.ceil(quota.limit / 10) }],
+            quotas: [{ unit: quota.unit, per: "minute", limit: quota.limit, ...burst }],
           },
         ],
       },

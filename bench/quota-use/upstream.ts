@@ -8,17 +8,24 @@ export interface Quota {
   limit: number;
   /** Tokens of a job's prompt, at least and at most. (In answers they would be as many events to read: of both sides.) */
   sizes: readonly [least: number, most: number];
+  /** Whether the configuration says how much may go at once: a tenth of the limit. Default: true. */
+  hasBurst?: boolean;
 }
 
 export const modelId = "us.meta.llama4-maverick-17b-instruct-v1:0";
 const minuteMs = 60_000;
 
-export function startUpstream({ unit, limit }: Quota, window: Algorithm): Promise<Simulator> {
+export function startUpstream(
+  { unit, limit }: Quota,
+  window: Algorithm,
+  { jitterMs = 300, bucketCapacity = 1 } = {},
+): Promise<Simulator> {
   return startSimulator({
     window,
+    bucketCapacity,
     ...(unit === "requests" ? { requestsPerMinute: limit } : { tokensPerMinute: limit }),
     latencyMs: [500, 2_000],
-    jitterMs: 300,
+    jitterMs,
     answerTokens: maxTokens,
     journalSize: 1_000_000,
   });

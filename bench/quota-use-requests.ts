@@ -1,0 +1,89 @@
+// How much of quotas of requests is used, and how often the other side refuses, over real sockets and real minutes: behind
+// windows with a network that jitters, and behind a bucket of a sixth of a minute that the configuration does not name.
+// With --busy, other processes take the time of all cores, so calls leave late. The simulated Bedrocks run in a process
+// of their own with a higher priority, and the output says how late each side was. BENCH_MINUTES: default 5.
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { constants, setPriority } from "node:os";
+import { join } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ours } from "./quota-use/contenders.ts";
+import type { Quota } from "./quota-use/upstream.ts";
+import type { Report, UpstreamOptions } from "./quota-use/upstream-process.ts";
+import { type Figure, spreadOf } from "./support/measure.ts";
+
+const minutes = Number(process.env.BENCH_MINUTES ?? 5);
+
+const spread: Quota = { unit: "requests", limit: 600, sizes: [16, 16] };
+const atOnce: Quota = { ...spread, hasBurst: false };
+const window = { jitterMs: 200, fromMinute: 1 };
+const rows: Record<string, UpstreamOptions> = {
+  "fixed window": { quota: spread, algorithm: "fixed", ...window },
+  "sliding log": { quota: spread, algorithm: "sliding", ...window },
+  "fixed window, without burst": { quota: atOnce, algorithm: "fixed", ...window },
+  "sliding log, without burst": { quota: atOnce, algorithm: "sliding", ...window },
+  "bucket of a sixth, without burst": {
+    quota: atOnce,
+    algorithm: "bucket",
+    bucketCapacity: 1 / 6,
+    jitterMs: 200,
+    fromMinute: 3,
+  },
+};
+
+export async function benchQuotaUseRequests(): Promise<Figure[]> {
+  const upstreams = fork(join(import.meta.dirname, "quota-use", "upstream-process.js"), [
+    JSON.stringify(Object.values(rows)),
+  ]);
+  const isPrior = prefer(upstreams.pid!);
+  const urls = (await answer(upstreams)) as string[];
+  const startedAt = performance.now();
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  delay.enable();
+  const options = Object.values(rows);
+  const ends = await Promise.all(urls.map((url, i) => ours(url, options[i]!.quota, minutes)));
+  await sleep(startedAt + minutes * 60_000 - performance.now());
+  upstreams.send("report");
+  const report = (await answer(upstreams)) as Report;
+  const late = (ns: number) => Math.max(0, ns / 1e6 - 10).toFixed(0);
+  console.log(`Event loop of the services late: p99 ${late(delay.percentile(99))} ms, at most ${late(delay.max)} ms.`);
+  const { p99, max } = report.lateMs;
+  const priority = isPrior ? "with a higher priority" : "with the same priority";
+  console.log(`Event loop of the upstreams, ${priority}: p99 ${p99.toFixed(0)} ms, at most ${max.toFixed(0)} ms.`);
+  delay.disable();
+  await Promise.all(ends.map((end) => end()));
+  upstreams.send("stop");
+  await once(upstreams, "exit");
+  return Object.keys(rows).flatMap((name, i) => figuresOf(name, options[i]!, report, i));
+}
+
+/** Gives a process precedence, if the system allows that. */
+function prefer(pid: number): boolean {
+  try {
+    setPriority(pid, constants.priority.PRIORITY_HIGHEST);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function answer(child: ChildProcess): Promise<unknown> {
+  const [message] = await once(child, "message");
+  return message;
+}
+
+function figuresOf(name: string, { fromMinute, bucketCapacity }: UpstreamOptions, report: Report, i: number): Figure[] {
+  const { held, throttled, calls } = report.uses[i]!;
+  const what = `600 requests/min, ${name}, from minute ${fromMinute + 1} on`;
+  console.log(`${name}: ${calls} calls; ${report.refusedBefore[i]} refused before minute ${fromMinute + 1}.`);
+  return [
+    { what: `${what}: used`, unit: "% of the limit", ours: spreadOf([held * 100]), goal: ">= 95" },
+    {
+      what: `${what}: refused`,
+      unit: "% of calls",
+      ours: spreadOf([throttled * 100]),
+      goal: bucketCapacity === undefined ? "< 0.5" : "< 1",
+    },
+  ];
+}
