@@ -5,7 +5,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import autocannon from "autocannon";
 import type { Answers } from "./support/enqueue-server.ts";
-import { type Generator, withGenerator } from "./support/http-load.ts";
+import { type Generator, type Loaded, withGenerator } from "./support/http-load.ts";
 import { compare, type Figure, quantile, spreadOf } from "./support/measure.ts";
 
 const repeats = 4;
@@ -37,8 +37,9 @@ interface Repeat {
   /** Milliseconds, ascending. */
   write: number[];
   /** By share of full load. */
-  latencies: number[][];
-  lateness: number[][];
+  loads: Loaded[];
+  /** The route that stores nothing, at half of the full load of the durable one. */
+  halfLoad: Loaded;
 }
 
 export async function benchEnqueue(): Promise<Figure[]> {
@@ -54,21 +55,22 @@ export async function benchEnqueue(): Promise<Figure[]> {
     unit,
     ours: spreadOf(all.map(ours)),
   });
+  const latency = (what: string, load: (r: Repeat) => Loaded, q: number, goal?: string) =>
+    compare(
+      `${what}, p${q * 100}`,
+      "ms",
+      all.map((r) => ({ ours: quantile(load(r).latencies, q), baseline: quantile(r.write, 0.5) })),
+      "one durable write, p50",
+      goal,
+    );
   const atLoad = (share: number, at: number) => {
-    const goals: [number, string?][] =
-      share === 0.5 ? [[0.5, "ratio <= 2.5"], [0.9], [0.99, "ratio <= 4"]] : [[0.5], [0.9], [0.99]];
-    const late = figure(`load generator late at ${share * 100} %, p99`, "ms", (r) => quantile(r.lateness[at]!, 0.99));
+    const what = `${share * 100} % of full load`;
+    const load = (r: Repeat) => r.loads[at]!;
     return [
-      ...goals.map(([q, goal]) =>
-        compare(
-          `${route} at ${share * 100} % of full load, p${q * 100}`,
-          "ms",
-          all.map((r) => ({ ours: quantile(r.latencies[at]!, q), baseline: quantile(r.write, 0.5) })),
-          "one durable write, p50",
-          goal,
-        ),
-      ),
-      late,
+      latency(`${route} at ${what}`, load, 0.5, share === 0.5 ? "ratio <= 2.5" : undefined),
+      latency(`${route} at ${what}`, load, 0.9),
+      latency(`${route} at ${what}`, load, 0.99, share === 0.5 ? "ratio <= 4" : undefined),
+      figure(`load generator late at ${what}, p99`, "ms", (r) => quantile(load(r).lateness, 0.99)),
     ];
   };
   return [
@@ -103,26 +105,28 @@ export async function benchEnqueue(): Promise<Figure[]> {
       figure(`writes in a commit at full load, p${q * 100}`, "writes", (r) => quantile(r.groups, q)),
     ),
     ...shares.flatMap(atLoad),
+    ...[0.5, 0.99].map((q) => latency(`${nothing}, at the same half load`, (r) => r.halfLoad, q)),
   ];
 }
 
 async function repeat(generate: Generator): Promise<Repeat> {
-  const baseline = await withServer("nothing", (server) => fullLoad(generate, server));
-  return withServer("durable", async (server) => {
+  const atLoad = ({ url }: Server, rate: number) => generate({ url, body, rate, durationS: openLoopS });
+  const ours = await withServer("durable", async (server) => {
     const durable = await fullLoad(generate, server);
     const groups = (await server.ask("groups")).sort((a, b) => a - b);
     const writes = [await server.ask("writes")];
-    const latencies: number[][] = [];
-    const lateness: number[][] = [];
+    const loads: Loaded[] = [];
     for (const share of shares) {
-      const loaded = await generate({ url: server.url, body, rate: durable.perS * share, durationS: openLoopS });
-      latencies.push(loaded.latencies);
-      lateness.push(loaded.lateness);
+      loads.push(await atLoad(server, durable.perS * share));
       writes.push(await server.ask("writes"));
     }
-    const write = writes.flat().sort((a, b) => a - b);
-    return { nothing: baseline, durable, groups, write, latencies, lateness };
+    return { durable, groups, write: writes.flat().sort((a, b) => a - b), loads };
   });
+  return withServer("nothing", async (server) => ({
+    ...ours,
+    nothing: await fullLoad(generate, server),
+    halfLoad: await atLoad(server, ours.durable.perS / 2),
+  }));
 }
 
 async function fullLoad(generate: Generator, { url, ask }: Server): Promise<FullLoad> {
