@@ -13,17 +13,17 @@ import { openMongoStore } from "../src/store/mongo/mongo-store.ts";
 import { recover } from "../src/worker/recovery/recovery.ts";
 import { createWorker } from "../src/worker/worker.ts";
 import type { WorkerContext } from "../src/worker/worker-context.ts";
-import { findMongo, findRedis } from "../test/support/find-servers.ts";
-import { launchMongo, launchRedis } from "../test/support/servers.ts";
+import { findRedis } from "../test/support/find-servers.ts";
+import { launchRedis } from "../test/support/servers.ts";
 import { makeJobs, openEmbedded } from "./support/embedded.ts";
 import { compare, type Figure, quantile } from "./support/measure.ts";
+import { openMongo } from "./support/mongo-server.ts";
 
 const repeats = 3;
 const prompts = 100;
 
 export async function benchDistributedLatency(): Promise<Figure[]> {
-  const mongoLaunch = await findMongo();
-  const [redis, mongo] = await Promise.all([launchRedis(await findRedis()), launchMongo(mongoLaunch)]);
+  const [redis, mongo] = await Promise.all([launchRedis(await findRedis()), openMongo()]);
   const rounds: Round[] = [];
   try {
     for (let i = 0; i < repeats; i++) rounds.push(await round(redis.url, mongo.url));
@@ -32,7 +32,7 @@ export async function benchDistributedLatency(): Promise<Figure[]> {
   }
   const figure = (q: number, goal?: string) =>
     compare(
-      `idle, distributed (Redis, ${mongoLaunch.name}): accepted -> provider call, p${q * 100}`,
+      `idle, distributed (Redis, ${mongo.name}): accepted -> provider call, p${q * 100}`,
       "ms",
       rounds.map((r) => ({ ours: quantile(r.fromAccept, q), baseline: quantile(r.write, q) })),
       "one durable write",

@@ -1,35 +1,35 @@
 // The distributed form with one API process and two workers, a Redis and a server that speaks MongoDB's protocol: submits,
 // jobs end to end and lines of a batch, with the processor time that each part takes for a job. Workers have a provider
 // that answers at once within the process. Beside it runs BullMQ behind the same route, with two workers whose jobs do
-// nothing: it stores no prompt, counts no quota and knows no tenants.
-//
-// SLUICE_BENCH_MONGO_URL names the server to measure with. Without it, this starts the one that the tests use. FerretDB
-// reads whole collections, so its figures say little about Sluice; the output names the server.
+// nothing: it stores no prompt, counts no quota and knows no tenants. support/mongo-server.ts says which server stores.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { MongoClient } from "mongodb";
-import { findMongo, findRedis } from "../test/support/find-servers.ts";
-import { launchMongo, launchRedis } from "../test/support/servers.ts";
+import { findRedis } from "../test/support/find-servers.ts";
+import type { TestServer } from "../test/support/server-process.ts";
+import { launchRedis } from "../test/support/servers.ts";
 import { closedLoop, type Load } from "./support/closed-loop.ts";
 import type { ProcessOptions, Started } from "./support/distributed-process.ts";
 import { compare, type Figure, spreadOf } from "./support/measure.ts";
+import { openMongo } from "./support/mongo-server.ts";
 
 const repeats = 3;
 const connections = 64;
-const jobs = 2_000;
-const lines = 5_000;
-const warmUp = 2_000;
+const sizes = { jobs: 2_000, lines: 5_000, warmUp: 4_000, atGoal: 2_000, oneByOne: 900 };
+/** With a server that scans. */
+const fewer = { jobs: 200, lines: 200, warmUp: 200, atGoal: 200, oneByOne: 200 };
 /** Jobs that come one by one, evenly spaced: at the goal, and at a rate at which they do not gather. */
-const atGoal = { requests: 2_000, perS: 1_000 };
-const oneByOne = { requests: 900, perS: 300 };
+const atGoalPerS = 1_000;
+const oneByOnePerS = 300;
 const body = JSON.stringify({ prompt: "Write one sentence about the sea, and one about rain.", environment: "UAT" });
 const database = "SSP-dev";
 
 export async function benchDistributed(): Promise<Figure[]> {
   const [mongo, redis, otherRedis] = await Promise.all([openMongo(), startRedis(), startRedis()]);
+  const { jobs, lines, warmUp, ...paced } = mongo.scans ? fewer : sizes;
   const addresses = { mongoUrl: mongo.url, redisUrl: redis.url };
   const ours = await startGroup({ what: "service", ...addresses });
   const bullmq = await startGroup({ what: "bullmq", ...addresses, redisUrl: otherRedis.url });
@@ -47,8 +47,10 @@ export async function benchDistributed(): Promise<Figure[]> {
       const pids = { api: ours.pids.slice(0, 1), workers: ours.pids.slice(1), redis: [redis.pid], store: [mongo.pid] };
       const measure = (count: number, run: () => Promise<Rates>) => measured(pids, ours, admin, count, run);
       const online = await measure(jobs, () => submitAll(ours.url, doneOurs, { requests: jobs }));
-      const paced = (load: typeof atGoal) => measure(load.requests, () => submitAll(ours.url, doneOurs, load));
-      const [goal, few] = [await paced(atGoal), await paced(oneByOne)];
+      const evenly = (requests: number, perS: number) =>
+        measure(requests, () => submitAll(ours.url, doneOurs, { requests, perS }));
+      const goal = await evenly(paced.atGoal, atGoalPerS);
+      const few = await evenly(paced.oneByOne, oneByOnePerS);
       const batch = await measure(lines, () => sendBatch(ours.url, doneOurs, lines));
       await otherAdmin.config("SET", "appendonly", "no");
       const theirs = await submitAll(bullmq.url, doneTheirs, { requests: jobs });
@@ -65,36 +67,13 @@ export async function benchDistributed(): Promise<Figure[]> {
     await Promise.all([mongo.close(), redis.close(), otherRedis.close()]);
   }
   printCounts(rounds);
-  return figuresOf(rounds, mongo.name);
+  const figures = figuresOf(rounds, mongo.name);
+  return figures.filter(({ ours }) => !Number.isNaN(ours.median));
 }
 
 // -------------------------------------------------------------- servers
 
-interface Server {
-  url: string;
-  /** Undefined for a server that was there before. */
-  pid: number | undefined;
-  close(): Promise<void>;
-}
-
-async function openMongo(): Promise<Server & { name: string }> {
-  const url = process.env.SLUICE_BENCH_MONGO_URL;
-  if (url) {
-    const client = await new MongoClient(url).connect();
-    for (const name of [database, "SSP-prod", "sluice"]) await client.db(name).dropDatabase();
-    await client.close();
-    const pid = Number(process.env.SLUICE_BENCH_MONGO_PID) || undefined;
-    const name = process.env.SLUICE_BENCH_MONGO_NAME ?? "the server of SLUICE_BENCH_MONGO_URL";
-    console.log(`  *** MEASURED WITH ${name} ***`);
-    return { url, pid, name, close: async () => {} };
-  }
-  const launch = await findMongo();
-  const server = await launchMongo(launch);
-  console.log(`  *** MEASURED WITH ${launch.name}; SLUICE_BENCH_MONGO_URL names another server ***`);
-  return { ...server, name: launch.name };
-}
-
-async function startRedis(): Promise<Server> {
+async function startRedis(): Promise<TestServer> {
   return launchRedis(await findRedis());
 }
 
@@ -274,8 +253,8 @@ function printCounts(rounds: readonly Round[]): void {
   const last = rounds.at(-1)!;
   for (const [what, of] of [
     ["a job", last.online],
-    [`a job at ${atGoal.perS} a second`, last.goal],
-    [`a job at ${oneByOne.perS} a second`, last.few],
+    [`a job at ${atGoalPerS} a second`, last.goal],
+    [`a job at ${oneByOnePerS} a second`, last.few],
     ["a line of a batch", last.batch],
   ] as const) {
     for (const kind of ["scripts", "redis", "store"] as const) {
@@ -291,8 +270,8 @@ function printCounts(rounds: readonly Round[]): void {
 const goals: Record<Part, string> = { api: "0.35", workers: "0.8", redis: "0.3", store: "" };
 const loads = {
   online: "job, full load",
-  goal: `job, ${atGoal.perS} a second`,
-  few: `job, ${oneByOne.perS} a second`,
+  goal: `job, ${atGoalPerS} a second`,
+  few: `job, ${oneByOnePerS} a second`,
   batch: "line of a batch",
 } as const;
 
