@@ -15,8 +15,8 @@ local rebaseAt = 2 ^ 52
 local passedOver = {}
 local isPassedOver = {}
 -- What this script knows of each sorted set of flows: `front` is its lowest flows in order, and no other flow precedes
--- `bound`, the last one that was read; nil if all were read. `moved` holds what the script changed, by member: the new
--- score, or false. It is written at the end, or before the set is read again.
+-- `bound`, the last one that was read; nil if all were read. The set lacks flows in `moved` at their present place, and
+-- has members in `gone` too many. Both are written at the end, or before the set is read again.
 local readySets = {}
 -- Keys of queues by flow and route: a script uses few of them, many times.
 local queueKeys = {}
@@ -45,7 +45,7 @@ local function readySet(priority, route)
   end
   local set = byRoute[route]
   if not set then
-    set = { key = key(string.format('ready:%d:%d', priority.id, route)), moved = {} }
+    set = { key = key(string.format('ready:%d:%d', priority.id, route)), moved = {}, gone = {} }
     byRoute[route] = set
   end
   return set
@@ -58,17 +58,15 @@ end
 
 local function writeMoved(set)
   local scores, gone = {}, {}
-  for member, score in pairs(set.moved) do
-    if score then
-      table.insert(scores, string.format('%.0f', score))
-      table.insert(scores, member)
-    else
-      table.insert(gone, member)
-    end
+  for member in pairs(set.gone) do table.insert(gone, member) end
+  for flow in pairs(set.moved) do
+    table.insert(scores, string.format('%.0f', flow.virtualTime))
+    table.insert(scores, readyMember(flow))
   end
-  for from = 1, #scores, 1000 do call('ZADD', set.key, unpack(scores, from, math.min(#scores, from + 999))) end
+  -- A flow that left and entered again may have the same member.
   for from = 1, #gone, 1000 do call('ZREM', set.key, unpack(gone, from, math.min(#gone, from + 999))) end
-  set.moved = {}
+  for from = 1, #scores, 1000 do call('ZADD', set.key, unpack(scores, from, math.min(#scores, from + 999))) end
+  set.moved, set.gone = {}, {}
 end
 
 table.insert(flushes, function()
@@ -97,11 +95,12 @@ end
 
 local function placeInFront(set, flow)
   local front = set.front
-  dropFromFront(front, flow.id)
-  if set.bound and not shares.isBehind(flow, set.bound) then return end
+  local place = dropFromFront(front, flow.id) or { id = flow.id }
+  place.virtualTime, place.turn = flow.virtualTime, flow.turn
+  if set.bound and not shares.isBehind(place, set.bound) then return end
   local index = #front
-  while index > 0 and shares.isBehind(flow, front[index]) do index = index - 1 end
-  table.insert(front, index + 1, { virtualTime = flow.virtualTime, turn = flow.turn, id = flow.id })
+  while index > 0 and shares.isBehind(place, front[index]) do index = index - 1 end
+  table.insert(front, index + 1, place)
 end
 
 local function queueIn(flow, route)
@@ -124,7 +123,7 @@ end
 
 local function addReady(priority, route, flow)
   local set = readySet(priority, route)
-  set.moved[readyMember(flow)] = flow.virtualTime
+  set.moved[flow] = true
   if set.front then placeInFront(set, flow) end
 end
 
@@ -143,7 +142,8 @@ local function leaveReady(priority, route, flow, keep)
   local ready, index = readyIn(priority, route)
   if not wasPassedOver(flow, route) then
     local set = readySet(priority, route)
-    set.moved[readyMember(flow)] = false
+    set.moved[flow] = nil
+    set.gone[readyMember(flow)] = true
     if set.front then dropFromFront(set.front, flow.id) end
     ready.size = ready.size - 1
   end
@@ -213,7 +213,8 @@ local function frontOf(priority, route)
   local set = readySet(priority, route)
   if not set.front or (#set.front == 0 and set.bound) then
     set.front = readReady(set, frontSize)
-    set.bound = #set.front == frontSize and set.front[frontSize] or nil
+    local last = set.front[frontSize]
+    set.bound = last and { virtualTime = last.virtualTime, turn = last.turn }
   end
   return set.front[1]
 end

@@ -11,6 +11,8 @@ local sweepEach = 8
 -- Flows read or created by this script, by id.
 local flowsRead = {}
 local tenantWeights = {}
+-- Priorities used by this script, with their environments, by the names of both.
+local pathsRead = {}
 
 local function find(list, name)
   for _, item in ipairs(list) do
@@ -35,7 +37,10 @@ local function environmentOf(name)
   return environment
 end
 
+-- Returns a priority and its environment. Creates both if necessary.
 function shares.priorityOf(environmentName, name)
+  local found = pathsRead[environmentName] and pathsRead[environmentName][name]
+  if found then return found.priority, found.environment end
   local environment = environmentOf(environmentName)
   local priority = find(environment.priorities, name)
   if not priority then
@@ -47,6 +52,8 @@ function shares.priorityOf(environmentName, name)
     priority.delayedIn = {}
     priority.flows = 0
   end
+  pathsRead[environmentName] = pathsRead[environmentName] or {}
+  pathsRead[environmentName][name] = { priority = priority, environment = environment }
   return priority, environment
 end
 

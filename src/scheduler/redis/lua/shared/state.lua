@@ -9,7 +9,9 @@
 --   ARGV[4]  and so on: see each script
 -- It returns { header, result... } with header = { sequence, epoch, logical now in ms, configuration version }. It
 -- returns the error NOSTATE if Redis holds nothing, because it was emptied or is new.
-local call = redis.call
+-- Lua looks a global up by its name at each use, and a local variable not.
+local call, ipairs, pairs, next, type, tonumber = redis.call, ipairs, pairs, next, type, tonumber
+local math, table, string, struct, cmsgpack = math, table, string, struct, cmsgpack
 local prefix = string.sub(KEYS[1], 1, -6)
 local infinity = math.huge
 
