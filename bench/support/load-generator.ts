@@ -1,6 +1,7 @@
 // The process behind http-load.ts: sends one request again and again over raw HTTP/1.1 and reports how it went. Node's
 // client and autocannon need about as much CPU time for a request as the server, and on two cores the server's threads
 // then wait for their own load.
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import type { Load, Loaded } from "./http-load.ts";
@@ -9,8 +10,12 @@ import type { Load, Loaded } from "./http-load.ts";
 const longestSleepMs = 0.1;
 // Linux lets a sleep end up to 50 us late to save wake-ups; 1 us is enough for that.
 if (process.platform === "linux") writeFileSync("/proc/self/timerslack_ns", "1000");
+/** An open loop starts with so many open connections, because each takes as much of the server as some requests. */
+const openConnections = 64;
 /** An open loop opens so many connections at most; further requests wait, and their wait counts as latency. */
 const maxConnections = 256;
+/** The start of an open loop, in seconds, which is not measured. */
+const startS = 0.3;
 const never = new Int32Array(new SharedArrayBuffer(4));
 
 /** A connection with at most one request under way. */
@@ -32,6 +37,10 @@ class Connection {
   send(request: Buffer, since: number): void {
     this.#since = since;
     this.#socket.write(request);
+  }
+
+  async connected(): Promise<void> {
+    if (this.#socket.connecting) await once(this.#socket, "connect");
   }
 
   close(): void {
@@ -108,47 +117,55 @@ async function closedLoop({ url, body, connections, durationS, amount }: Load & 
 /** Sends at a fixed rate, whatever the answers do: a slow answer delays no later request, so it shows in full. */
 async function openLoop({ url, body, rate, durationS }: Load & { rate: number }): Promise<Times> {
   const { port, request } = requestOf(url, body);
-  const total = Math.floor(rate * durationS!);
+  const total = Math.floor(rate * (startS + durationS!));
   const times: Times = { latencies: [], lateness: [] };
-  const connections: Connection[] = [];
   const idle: Connection[] = [];
   const unsent: number[] = [];
-  await new Promise<void>((resolve) => {
-    const onAnswer = (connection: Connection, since: number) => {
-      times.latencies.push(performance.now() - since);
-      const due = unsent.shift();
-      if (due === undefined) idle.push(connection);
-      else connection.send(request, due);
-      if (times.latencies.length === total) resolve();
-    };
-    const send = (due: number) => {
-      let connection = idle.pop();
-      if (!connection && connections.length < maxConnections) {
-        connection = new Connection(port, onAnswer);
-        connections.push(connection);
-      }
-      if (connection) connection.send(request, due);
-      else unsent.push(due);
-    };
-    const startedAt = performance.now();
-    let sent = 0;
-    const sendDue = () => {
-      for (;;) {
-        const due = startedAt + (sent * 1000) / rate;
-        const now = performance.now();
-        if (now < due) {
-          // A timer of the event loop has a resolution of a millisecond, and up to 20 requests would leave together.
-          Atomics.wait(never, 0, 0, Math.min(longestSleepMs, due - now));
-          break;
-        }
-        times.lateness.push(now - due);
-        send(due);
-        if (++sent === total) return;
-      }
-      setImmediate(sendDue);
-    };
-    sendDue();
+  let measureFrom = 0;
+  let answered = 0;
+  let resolve = () => {};
+  const ended = new Promise<void>((end) => {
+    resolve = end;
   });
+  const onAnswer = (connection: Connection, since: number) => {
+    if (since >= measureFrom) times.latencies.push(performance.now() - since);
+    const due = unsent.shift();
+    if (due === undefined) idle.push(connection);
+    else connection.send(request, due);
+    if (++answered === total) resolve();
+  };
+  const connections = Array.from({ length: openConnections }, () => new Connection(port, onAnswer));
+  await Promise.all(connections.map((connection) => connection.connected()));
+  idle.push(...connections);
+  const send = (due: number) => {
+    let connection = idle.pop();
+    if (!connection && connections.length < maxConnections) {
+      connection = new Connection(port, onAnswer);
+      connections.push(connection);
+    }
+    if (connection) connection.send(request, due);
+    else unsent.push(due);
+  };
+  const startedAt = performance.now();
+  measureFrom = startedAt + startS * 1000;
+  let sent = 0;
+  const sendDue = () => {
+    for (;;) {
+      const due = startedAt + (sent * 1000) / rate;
+      const now = performance.now();
+      if (now < due) {
+        // A timer of the event loop has a resolution of a millisecond, and up to 20 requests would leave together.
+        Atomics.wait(never, 0, 0, Math.min(longestSleepMs, due - now));
+        break;
+      }
+      if (due >= measureFrom) times.lateness.push(now - due);
+      send(due);
+      if (++sent === total) return;
+    }
+    setImmediate(sendDue);
+  };
+  sendDue();
+  await ended;
   for (const connection of connections) connection.close();
   return times;
 }
