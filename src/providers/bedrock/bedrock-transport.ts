@@ -101,7 +101,7 @@ export function createTransport({ modelId, connectMs, maxSockets, ...options }: 
   };
 }
 
-/** A body that tells when all of it was sent. The library shows the request only to a body that it pipes into it. */
+/** A body that tells when all of it was sent. The library shows its request only to a stream that it wants to pipe. */
 class SentBody extends Readable {
   readonly #bytes: Buffer;
   readonly #onSent: () => void;
@@ -112,14 +112,10 @@ class SentBody extends Readable {
     this.#onSent = onSent;
   }
 
-  override _read(): void {
-    this.push(this.#bytes);
-    this.push(null);
-  }
-
   override pipe<T extends NodeJS.WritableStream>(request: T): T {
     request.once("finish", this.#onSent);
-    return super.pipe(request);
+    request.end(this.#bytes);
+    return request;
   }
 }
 

@@ -412,6 +412,25 @@ export function learningCases(declare: Case): void {
     },
   );
 
+  declare(
+    "a refused probe of the burst leaves the limit, however much of it was used",
+    configOf([quota("q", 10)]),
+    async (d) => {
+      const ticket = (await d.scheduler.beginRebuild())!;
+      await d.scheduler.restore(ticket, { learned: [{ quota: "q", effectiveBurst: 1 }] });
+      await d.scheduler.finishRebuild(ticket);
+      await d.add(...jobs(1, 20));
+      const earlier = await evenly(d, 7, 6100);
+      await d.finish(earlier);
+      expect(await d.quota("q")).toMatchObject({ effectiveBurst: 2, probing: true });
+      await d.advance(6100);
+      const [, refused] = await d.grants();
+      expect(await d.used("q")).toBe(9);
+      await d.refuse(refused!, throttledBy("requests"));
+      expect(await d.quota("q")).toMatchObject({ effectiveBurst: 1, effectiveLimit: 10, probing: false });
+    },
+  );
+
   declare("a refusal after half of the limit or more was used lowers the limit, not the burst", bucketed, async (d) => {
     await d.add(...jobs(1, 2000, { cost: 10 }));
     for (let i = 0; i < 400; i++) {
