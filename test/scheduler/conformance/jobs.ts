@@ -269,7 +269,9 @@ export function jobCases(declare: Case): void {
       await called(() => d.scheduler.setTokenCounts([{ jobId: jobId(2), tokens: { input: 1, output: 1 } }]));
       await called(() => d.scheduler.resetLearnedLimits());
       await called(() => d.scheduler.reinstate("d"));
-      const [last] = await called(() => d.scheduler.configure({ ...configOf([quota("q", 100)]), version: "2" }));
+      // Two calls at a time, so that a job still waits when one ends.
+      const wider = configOf([quota("q", 100)], [deployment("d", ["q"], { maxConcurrency: 2 })]);
+      const [last] = await called(() => d.scheduler.configure({ ...wider, version: "2" }));
       await called(() => d.scheduler.settle([{ ...last!, job: "ended", charge: "void", signal: ok }]));
       stop();
       stop();
