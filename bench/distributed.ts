@@ -1,6 +1,6 @@
 // The distributed form with one API process and two workers, a Redis and a server that speaks MongoDB's protocol: submits,
 // jobs end to end and lines of a batch, with the processor time that each part takes for a job. Workers have a provider
-// that answers at once within the process. Beside it runs BullMQ behind the same route, with two workers whose jobs do
+// that answers at once within the process. The baseline is BullMQ behind the same route, with two workers whose jobs do
 // nothing: it stores no prompt, counts no quota and knows no tenants. support/mongo-server.ts says which server stores.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -11,8 +11,8 @@ import { MongoClient } from "mongodb";
 import { findRedis } from "../test/support/find-servers.ts";
 import type { TestServer } from "../test/support/server-process.ts";
 import { launchRedis } from "../test/support/servers.ts";
-import { closedLoop, type Load } from "./support/closed-loop.ts";
 import type { ProcessOptions, Started } from "./support/distributed-process.ts";
+import { type Generator, withGenerator } from "./support/http-load.ts";
 import { compare, type Figure, spreadOf } from "./support/measure.ts";
 import { openMongo } from "./support/mongo-server.ts";
 
@@ -27,7 +27,11 @@ const oneByOnePerS = 300;
 const body = JSON.stringify({ prompt: "Write one sentence about the sea, and one about rain.", environment: "UAT" });
 const database = "SSP-dev";
 
-export async function benchDistributed(): Promise<Figure[]> {
+export function benchDistributed(): Promise<Figure[]> {
+  return withGenerator(measureGroups);
+}
+
+async function measureGroups(generate: Generator): Promise<Figure[]> {
   const [mongo, redis, otherRedis] = await Promise.all([openMongo(), startRedis(), startRedis()]);
   const { jobs, lines, warmUp, ...paced } = mongo.scans ? fewer : sizes;
   const addresses = { mongoUrl: mongo.url, redisUrl: redis.url };
@@ -38,25 +42,29 @@ export async function benchDistributed(): Promise<Figure[]> {
   const [admin, otherAdmin] = [new Redis(redis.url), new Redis(otherRedis.url)];
   const doneOurs = () => outcomes.estimatedDocumentCount();
   const doneTheirs = async () => Number(await otherAdmin.zcard("bull:bench:completed"));
+  const submitAll = ({ url }: Group, done: () => Promise<number>, requests: number, perS?: number) => {
+    const load = perS === undefined ? { connections, amount: requests } : { rate: perS, durationS: requests / perS };
+    return timed(done, requests, () => generate({ url: `${url}/enqueue`, body, ...load }));
+  };
   const rounds: Round[] = [];
   try {
-    await submitAll(ours.url, doneOurs, { requests: warmUp });
+    await submitAll(ours, doneOurs, warmUp);
     await sendBatch(ours.url, doneOurs, warmUp / 2);
-    await submitAll(bullmq.url, doneTheirs, { requests: warmUp });
+    await submitAll(bullmq, doneTheirs, warmUp);
     for (let i = 0; i < repeats; i++) {
       const pids = { api: ours.pids.slice(0, 1), workers: ours.pids.slice(1), redis: [redis.pid], store: [mongo.pid] };
       const measure = (count: number, run: () => Promise<Rates>) => measured(pids, ours, admin, count, run);
-      const online = await measure(jobs, () => submitAll(ours.url, doneOurs, { requests: jobs }));
+      const online = await measure(jobs, () => submitAll(ours, doneOurs, jobs));
       const evenly = (requests: number, perS: number) =>
-        measure(requests, () => submitAll(ours.url, doneOurs, { requests, perS }));
+        measure(requests, () => submitAll(ours, doneOurs, requests, perS));
       const goal = await evenly(paced.atGoal, atGoalPerS);
       const few = await evenly(paced.oneByOne, oneByOnePerS);
       const batch = await measure(lines, () => sendBatch(ours.url, doneOurs, lines));
       await otherAdmin.config("SET", "appendonly", "no");
-      const theirs = await submitAll(bullmq.url, doneTheirs, { requests: jobs });
+      const theirs = await submitAll(bullmq, doneTheirs, jobs);
       await otherAdmin.config("SET", "appendonly", "yes", "appendfsync", "always");
       await sleep(500);
-      const durable = await submitAll(bullmq.url, doneTheirs, { requests: jobs });
+      const durable = await submitAll(bullmq, doneTheirs, jobs);
       rounds.push({ online, goal, few, batch, theirs, durable });
     }
   } finally {
@@ -122,10 +130,6 @@ interface Rates {
   done: number;
 }
 
-async function submitAll(url: string, done: () => Promise<number>, load: Omit<Load, "connections">): Promise<Rates> {
-  return timed(done, load.requests, () => closedLoop(`${url}/enqueue`, body, { connections, ...load }));
-}
-
 async function sendBatch(url: string, done: () => Promise<number>, count: number): Promise<Rates> {
   return timed(done, count, async () => {
     const line = (i: number) => ({
@@ -150,7 +154,7 @@ async function json(response: Response): Promise<{ id: string }> {
   return (await response.json()) as { id: string };
 }
 
-async function timed(done: () => Promise<number>, count: number, send: () => Promise<void>): Promise<Rates> {
+async function timed(done: () => Promise<number>, count: number, send: () => Promise<unknown>): Promise<Rates> {
   const before = await done();
   const start = performance.now();
   await send();
@@ -277,7 +281,7 @@ const loads = {
 
 function figuresOf(rounds: readonly Round[], server: string): Figure[] {
   const where = `distributed (Redis, ${server}), 1 API and 2 workers`;
-  const beside = (what: string, of: (round: Round) => [number, number], theirs: string, goal?: string) =>
+  const compared = (what: string, of: (round: Round) => [number, number], theirs: string, goal?: string) =>
     compare(
       `${where}: ${what}`,
       "1/s",
@@ -298,9 +302,9 @@ function figuresOf(rounds: readonly Round[], server: string): Figure[] {
   });
   const bullmq = "BullMQ, same route";
   return [
-    beside("submits", (r) => [r.online.accepted, r.theirs.accepted], bullmq, ">= 1,500"),
-    beside("jobs end to end", (r) => [r.online.done, r.theirs.done], bullmq, ">= 1,000"),
-    beside("jobs end to end", (r) => [r.online.done, r.durable.done], `${bullmq}, appendfsync always`),
+    compared("submits", (r) => [r.online.accepted, r.theirs.accepted], bullmq, ">= 1,500"),
+    compared("jobs end to end", (r) => [r.online.done, r.theirs.done], bullmq, ">= 1,000"),
+    compared("jobs end to end", (r) => [r.online.done, r.durable.done], `${bullmq}, appendfsync always`),
     {
       what: `${where}: lines of a batch`,
       unit: "1/s",
