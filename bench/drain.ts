@@ -6,7 +6,7 @@ import { drainEmbedded } from "./support/drain-embedded.ts";
 import { compare, type Figure, spreadOf } from "./support/measure.ts";
 import { startRedis } from "./support/redis-server.ts";
 
-const repeats = 5;
+const repeats = 3;
 const jobs = 20_000;
 const concurrency = 512;
 

@@ -8,7 +8,7 @@ import type { Answers } from "./support/enqueue-server.ts";
 import { type Generator, type Loaded, withGenerator } from "./support/http-load.ts";
 import { compare, type Figure, quantile, spreadOf } from "./support/measure.ts";
 
-const repeats = 4;
+const repeats = 3;
 const connections = 64;
 const warmUpS = 1;
 const durationS = 3;

@@ -11,7 +11,7 @@ import { cpuOfDrain, type Drained } from "./support/drain-cpu.ts";
 import { compare, type Figure } from "./support/measure.ts";
 import { startRedis } from "./support/redis-server.ts";
 
-const repeats = 5;
+const repeats = 3;
 const drained = 20_000;
 const queued = 100_000;
 const batch = 100;
