@@ -75,6 +75,7 @@ async function answer(child: ChildProcess): Promise<unknown> {
 
 function figuresOf(name: string, { fromMinute, bucketCapacity }: UpstreamOptions, report: Report, i: number): Figure[] {
   const { held, throttled, calls } = report.uses[i]!;
+  if (calls === 0) throw new Error(`${name}: the service sent no call. What it logged says why.`);
   const what = `600 requests/min, ${name}, from minute ${fromMinute + 1} on`;
   console.log(`${name}: ${calls} calls; ${report.refusedBefore[i]} refused before minute ${fromMinute + 1}.`);
   return [

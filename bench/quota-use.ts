@@ -29,8 +29,6 @@ const upstreams: Record<Algorithm, string> = {
 };
 
 export async function benchQuotaUse(): Promise<Figure[]> {
-  process.env.AWS_ACCESS_KEY_ID ??= "bench";
-  process.env.AWS_SECRET_ACCESS_KEY ??= "bench";
   const redis = await startRedis();
   const contenders: Record<string, Contender> = {
     Sluice: ours,

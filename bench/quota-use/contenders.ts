@@ -45,8 +45,10 @@ export const ours: Contender = async (endpoint, quota, minutes) => {
     environments: { UAT: { database: "SSP-dev" } },
   };
   await writeFile(join(folder, "sluice.yaml"), stringify(config));
-  const env = { PORT: "0", AWS_ACCESS_KEY_ID: "bench", AWS_SECRET_ACCESS_KEY: "bench" };
-  const settings = await loadSettings({ env, cwd: folder });
+  // The AWS SDK looks for credentials in the environment of the process.
+  process.env.AWS_ACCESS_KEY_ID ??= "bench";
+  process.env.AWS_SECRET_ACCESS_KEY ??= "bench";
+  const settings = await loadSettings({ env: { ...process.env, PORT: "0" }, cwd: folder });
   const service = await startService(settings, { log: pino({ level: "error" }) });
   const nextSize = sizesOf(quota);
   const perMinute = quota.unit === "requests" ? quota.limit : quota.limit / meanCost(quota);
