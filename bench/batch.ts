@@ -1,5 +1,5 @@
-// A batch from the first byte of its upload to all of its jobs on disk, compared with bare SQLite inserting the very same rows in
-// transactions of 1,000; and how much memory that took. The service is a process of its own.
+// Measures a batch from the first byte of its upload until all of its jobs are on disk, and the memory that it took.
+// The baseline is bare SQLite that inserts the same rows in transactions of 1,000. The service is a process of its own.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";

@@ -1,7 +1,7 @@
-// How long a prompt that comes to an idle distributed service takes to reach the provider: accepted by one process's store
-// and queue, taken by another's, with Redis and a server that speaks MongoDB's protocol in between. Between accept and
-// call lie adding to the queue, the notice, acquire and one durable write, the attempt. The baseline is the same store's
-// bare durable write of one job. What the document database takes is its own: the figure names it.
+// How long a prompt to an idle distributed service takes to reach the provider. One process stores and queues it, and
+// another acquires it; Redis and a server of MongoDB's protocol are in between. The time from accept to call contains
+// adding to the queue, the notice, acquire, and one durable write of the attempt. The baseline is one durable write of
+// a job in the same store. Its time depends on the document database, so the figure names that.
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import { schedulerConfigOf } from "../src/config/scheduler-config.ts";

@@ -1,7 +1,8 @@
-// The distributed form with one API process and two workers, a Redis and a server that speaks MongoDB's protocol: submits,
-// jobs end to end and lines of a batch, with the processor time that each part takes for a job. Workers have a provider
-// that answers at once within the process. The baseline is BullMQ behind the same route, with two workers whose jobs do
-// nothing: it stores no prompt, counts no quota and knows no tenants. support/mongo-server.ts says which server stores.
+// Measures the distributed form: one API process, two workers, Redis and a server of MongoDB's protocol. The figures
+// are submits, jobs end to end and lines of a batch, with the CPU time of each part for a job. The provider of the
+// workers is in their process and answers at once. The baseline is BullMQ behind the same route, with two workers whose
+// jobs do nothing: it stores no prompt, counts no quota and knows no tenants. support/mongo-server.ts chooses the
+// server.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -19,9 +20,9 @@ import { openMongo } from "./support/mongo-server.ts";
 const repeats = 3;
 const connections = 64;
 const sizes = { jobs: 2_000, lines: 5_000, warmUp: 4_000, atGoal: 2_000, oneByOne: 900 };
-/** With a server that scans. */
+/** The sizes with a server that reads whole collections for each operation. */
 const fewer = { jobs: 200, lines: 200, warmUp: 200, atGoal: 200, oneByOne: 200 };
-/** Jobs that come one by one, evenly spaced: at the goal, and at a rate at which they do not gather. */
+/** Rates of jobs that come one by one, evenly spaced: the goal, and a rate at which jobs are not grouped. */
 const atGoalPerS = 1_000;
 const oneByOnePerS = 300;
 const body = JSON.stringify({ prompt: "Write one sentence about the sea, and one about rain.", environment: "UAT" });
@@ -87,7 +88,7 @@ async function startRedis(): Promise<TestServer> {
 
 interface Group {
   children: ChildProcess[];
-  /** The API first. */
+  /** Process ids, of the API first. */
   pids: number[];
   url: string;
   metricsUrls: string[];
@@ -124,9 +125,9 @@ async function answerOf<T>(child: ChildProcess): Promise<T> {
 // -------------------------------------------------------------- load
 
 interface Rates {
-  /** Accepted for each second until all were accepted. */
+  /** Jobs accepted per second, until all were accepted. */
   accepted: number;
-  /** Done for each second until all were done. */
+  /** Jobs done per second, until all were done. */
   done: number;
 }
 
@@ -163,13 +164,13 @@ async function timed(done: () => Promise<number>, count: number, send: () => Pro
   return { accepted, done: (count * 1000) / (performance.now() - start) };
 }
 
-// -------------------------------------------------------------- processor time and commands
+// -------------------------------------------------------------- CPU time and commands
 
 const parts = ["api", "workers", "redis", "store"] as const;
 type Part = (typeof parts)[number];
 
 interface Measured extends Rates {
-  /** Processor time for each job, in milliseconds. */
+  /** CPU time for each job, in milliseconds. */
   cpuMs: Record<Part, number>;
   /** For each job: scripts and commands in Redis, and commands in the document database. */
   scripts: Counts;
@@ -202,7 +203,7 @@ async function measured(
   });
   const before = await read();
   const rates = await run();
-  // What follows an outcome, such as settling, belongs to the job.
+  // Work after the outcome, such as settling, belongs to the job.
   await sleep(300);
   const after = await read();
   const each = (a: Counts, b: Counts) =>

@@ -1,5 +1,5 @@
 // How fast a filled queue drains when the provider answers at once: acquire, attempt, outcome, settle for each job. Two
-// drains of BullMQ follow in each repeat, one without durability and one that syncs each command as Sluice does.
+// drains of BullMQ follow in each repeat: one is not durable, and one syncs each command to disk as Sluice does.
 import { drainBullmq } from "./support/drain-bullmq.ts";
 import type { Drained } from "./support/drain-cpu.ts";
 import { drainEmbedded } from "./support/drain-embedded.ts";

@@ -1,7 +1,8 @@
-// How much of quotas of requests is used, and how often the other side refuses, over real sockets and real minutes: behind
-// windows with a network that jitters, and behind a bucket of a sixth of a minute that the configuration does not name.
-// With --busy, other processes take the time of all cores, so calls leave late. The simulated Bedrocks run in a process
-// of their own with a higher priority, and the output says how late each side was. BENCH_MINUTES: default 5.
+// Measures how much of quotas of requests is used, and how often the simulated Bedrock refuses, over real sockets and
+// real minutes. Bedrock counts by windows behind a network with jitter, or by a bucket of a sixth of a minute that the
+// configuration does not name. With --busy, other processes keep all cores busy, so calls leave late. The simulated
+// Bedrocks run in a process of their own with a higher priority. The output says how late each side was. BENCH_MINUTES
+// sets the duration; default 5.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { constants, setPriority } from "node:os";
@@ -58,7 +59,7 @@ export async function benchQuotaUseRequests(): Promise<Figure[]> {
   return Object.keys(rows).flatMap((name, i) => figuresOf(name, options[i]!, report, i));
 }
 
-/** Gives a process precedence, if the system allows that. */
+/** Raises the priority of a process, if the system allows that. */
 function prefer(pid: number): boolean {
   try {
     setPriority(pid, constants.priority.PRIORITY_HIGHEST);

@@ -1,5 +1,6 @@
-// The scheduler in Redis, compared with BullMQ on the same server: how fast one process takes and settles jobs, and what a waiting
-// job costs in Redis's memory. BullMQ's workers take one job per command; its figure is its own drain of no-op jobs.
+// Compares the scheduler in Redis with BullMQ on the same server: how fast one process acquires and settles jobs, and
+// how much of Redis's memory a waiting job takes. BullMQ's workers take one job per command. Its figure is its own
+// drain of jobs that do nothing.
 import { Queue } from "bullmq";
 import { Redis } from "ioredis";
 import { newJobId, newToken } from "../src/domain/ids.ts";
@@ -154,7 +155,7 @@ async function bytesOfOurs(admin: Redis, socket: string): Promise<number> {
 async function bytesOfBullmq(admin: Redis, socket: string): Promise<number> {
   await admin.flushall();
   const before = await usedMemory(admin);
-  // BullMQ leaves a connection that it is given open.
+  // BullMQ does not close a connection that it was given.
   const connection = new Redis({ path: socket, maxRetriesPerRequest: null });
   const queue = new Queue("bench", { connection });
   await fillBullmq(queue, queued, () => ({}));

@@ -2,7 +2,7 @@
 //
 //   npm run bench                        all benchmarks; takes about an hour
 //   npm run bench enqueue drain          only these
-//   npm run bench -- --busy enqueue      the same while one spinning process for each core takes its time
+//   npm run bench -- --busy enqueue      the same while one spinning process for each core keeps it busy
 //   npm run bench -- --save enqueue      keeps the figures in bench/last-result.json and docs/benchmarks.md
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
-// The SQLite store alone: durable writes of single jobs with its threads, compared with the same writer run on the main thread
-// (what each does to the event loop is the reason for the threads, see docs/decisions/sqlite-thread.md); attempts and
-// outcomes; and bulk inserts, compared with bare SQLite.
+// Measures the SQLite store alone. Durable writes of single jobs are compared with the same writer on the main thread.
+// Their effect on the event loop is the reason for the threads, see docs/decisions/sqlite-thread.md. It also measures
+// attempts and outcomes, and bulk inserts compared with bare SQLite.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// A process of its own for bench/quota-use-requests.ts: simulated Bedrocks with one quota each, what their journals say,
-// and how late this process was. On a busy machine a late simulator would look like a late client.
+// A process for bench/quota-use-requests.ts. It runs simulated Bedrocks with one quota each, and reports how much of
+// the quotas was used and how late the process was. On a busy machine, a late simulator would look like a late client.
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Simulator } from "../../src/simulator/simulator.ts";
 import { type Algorithm, type Quota, startUpstream, type Use, useOf } from "./upstream.ts";
@@ -13,10 +13,10 @@ export interface UpstreamOptions {
   fromMinute: number;
 }
 
-/** What the process sends: addresses at first, and the rest in the end. */
+/** What the process sends when it is asked. At its start, it sends the addresses of the simulators. */
 export interface Report {
   uses: Use[];
-  /** Refused before the counted minutes. */
+  /** Calls refused before the counted minutes. */
   refusedBefore: number[];
   /** How much later than planned the event loop ran, in milliseconds. */
   lateMs: { p99: number; max: number };

@@ -8,7 +8,7 @@ export interface Quota {
   limit: number;
   /** Tokens of a job's prompt, at least and at most. (In answers they would be as many events to read: of both sides.) */
   sizes: readonly [least: number, most: number];
-  /** Whether the configuration says how much may go at once: a tenth of the limit. Default: true. */
+  /** Whether the configuration sets `burst`, to a tenth of the limit. Default: true. */
   hasBurst?: boolean;
 }
 

@@ -1,7 +1,7 @@
-// Other work for the cores, as on a machine that the service shares.
+// Keeps all cores busy with other work, as on a machine that the service shares.
 import { spawn } from "node:child_process";
 
-/** Starts one spinning process for each core. The function that it returns ends them. */
+/** Starts one spinning process for each core. The returned function ends them. */
 export function keepCoresBusy(cores: number): () => void {
   const spin = () => spawn(process.execPath, ["-e", "for (;;);"], { stdio: "ignore" });
   const processes = Array.from({ length: cores }, spin);

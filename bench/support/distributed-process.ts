@@ -1,6 +1,6 @@
-// One process for bench/distributed.ts. As `service` it is the API or a worker of the distributed form; a worker has a
-// provider that answers at once within the process. As `bullmq` it is the same HTTP route that adds jobs to a queue of
-// BullMQ in place of the store, or a BullMQ worker whose jobs do nothing. It says its addresses once it runs.
+// One process for bench/distributed.ts. As `service`, it is the API or a worker of the distributed form. The worker's
+// provider is in the process and answers at once. As `bullmq`, it is the same HTTP route with a queue of BullMQ in
+// place of the store, or a BullMQ worker whose jobs do nothing. It sends its addresses once it runs.
 import { once } from "node:events";
 import { Socket } from "node:net";
 import { Queue, Worker } from "bullmq";
@@ -95,6 +95,6 @@ const options = JSON.parse(process.argv[2]!) as ProcessOptions;
 countCommands(Number(new URL(options.mongoUrl).port));
 process.on("message", () => process.send!(commands));
 process.send!(await (options.what === "service" ? startSluice(options) : startBullmq(options)));
-// The processes are killed at the end: nothing that they hold is kept.
+// The benchmark kills the processes at the end, because nothing that they hold is kept.
 await once(process, "disconnect");
 process.exit();

@@ -1,5 +1,5 @@
-// Drains a filled queue of BullMQ with jobs that do nothing: not durable unless its Redis is, without quotas, attempts
-// or fairness.
+// Drains a filled queue of BullMQ with jobs that do nothing. It has no quotas, attempts or fairness, and is durable
+// only if its Redis is.
 import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { newJobId } from "../../src/domain/ids.ts";
@@ -9,7 +9,7 @@ const concurrency = 512;
 
 /** Empties the Redis of this socket, fills a queue with jobs, and measures how fast one worker drains it. */
 export async function drainBullmq(path: string, jobs: number): Promise<Drained> {
-  // BullMQ leaves connections that it is given open.
+  // BullMQ does not close connections that it was given.
   const connections = Array.from({ length: 3 }, () => new Redis({ path, maxRetriesPerRequest: null }));
   const [admin, ofQueue, ofWorker] = connections as [Redis, Redis, Redis];
   await admin.flushall();

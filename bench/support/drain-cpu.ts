@@ -9,7 +9,7 @@ export interface Drained {
   redisCpuUsPerJob: number;
 }
 
-/** Runs a drain of so many jobs. Without a Redis, its CPU time is 0. */
+/** Runs a drain of `jobs` jobs and measures it. Without a Redis, its CPU time is 0. */
 export async function cpuOfDrain(jobs: number, redis: Redis | undefined, drain: () => Promise<void>): Promise<Drained> {
   const redisBefore = await redisCpuUs(redis);
   const start = performance.now();

@@ -37,11 +37,11 @@ export interface EmbeddedOptions {
   concurrency: number;
   /** Default: tracing is off. */
   tracing?: Tracing;
-  /** Told of every call, which is then answered at once. */
+  /** Called with every call, which is then answered at once. */
   onCall?: (call: ProviderCall) => void;
   /** Whether everything is measured, as in the service, and scraped at the start and every 15 s. Default: false. */
   metrics?: boolean;
-  /** Told of the number of writes in every commit. */
+  /** Called with the number of writes of every commit. */
   onCommit?: (writes: number) => void;
 }
 

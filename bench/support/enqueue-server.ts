@@ -17,12 +17,12 @@ export interface Cpu {
   processUs: number;
 }
 
-/** What the server answers, by the question. */
+/** The server's answers, by question. */
 export interface Answers {
   cpu: Cpu;
   /** The number of writes in each commit since the last question. */
   groups: number[];
-  /** How long durable writes of one job took, one after another with nothing else to do; milliseconds, ascending. */
+  /** Times of durable writes of one job, one after another on an idle server, in milliseconds, ascending. */
   writes: number[];
 }
 

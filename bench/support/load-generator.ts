@@ -1,20 +1,20 @@
-// The process behind http-load.ts: sends one request again and again over raw HTTP/1.1 and reports how it went. Node's
-// client and autocannon need about as much CPU time for a request as the server, and on two cores the server's threads
-// then wait for their own load.
+// The process behind http-load.ts: sends one request repeatedly over raw HTTP/1.1 and reports rates and latencies.
+// Node's client and autocannon need about as much CPU time for a request as the server. On two cores, the server's
+// threads would wait for their own load.
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import type { Load, Loaded } from "./http-load.ts";
 
-/** Longest time without a look at the sockets, in milliseconds. */
+/** Maximum time between two checks of the sockets, in milliseconds. */
 const longestSleepMs = 0.1;
-// Linux lets a sleep end up to 50 us late to save wake-ups; 1 us is enough for that.
+// By default, Linux may end a sleep 50 us late to save wake-ups. This sets 1 us.
 if (process.platform === "linux") writeFileSync("/proc/self/timerslack_ns", "1000");
-/** An open loop starts with so many open connections, because each takes as much of the server as some requests. */
+/** Connections that an open loop opens before it starts. To open one costs the server as much as some requests. */
 const openConnections = 64;
-/** An open loop opens so many connections at most; further requests wait, and their wait counts as latency. */
+/** Maximum number of connections of an open loop. Further requests wait, and their wait counts as latency. */
 const maxConnections = 256;
-/** The start of an open loop, in seconds, which is not measured. */
+/** Time at the start of an open loop that is not measured, in seconds. */
 const startS = 0.3;
 const never = new Int32Array(new SharedArrayBuffer(4));
 
@@ -86,7 +86,7 @@ interface Times {
   lateness: number[];
 }
 
-/** Each connection sends its next request when it has the answer to the last. */
+/** Sends from connections that each send their next request when the last one is answered. */
 async function closedLoop({ url, body, connections, durationS, amount }: Load & { connections: number }) {
   const { port, request } = requestOf(url, body);
   const times: Times = { latencies: [], lateness: [] };
@@ -114,7 +114,7 @@ async function closedLoop({ url, body, connections, durationS, amount }: Load & 
   return times;
 }
 
-/** Sends at a fixed rate, whatever the answers do: a slow answer delays no later request, so it shows in full. */
+/** Sends at a fixed rate. A slow answer delays no later request, so it shows in full. */
 async function openLoop({ url, body, rate, durationS }: Load & { rate: number }): Promise<Times> {
   const { port, request } = requestOf(url, body);
   const total = Math.floor(rate * (startS + durationS!));
@@ -154,7 +154,7 @@ async function openLoop({ url, body, rate, durationS }: Load & { rate: number })
       const due = startedAt + (sent * 1000) / rate;
       const now = performance.now();
       if (now < due) {
-        // A timer of the event loop has a resolution of a millisecond, and up to 20 requests would leave together.
+        // Timers of the event loop have a resolution of a millisecond, so up to 20 requests would leave together.
         Atomics.wait(never, 0, 0, Math.min(longestSleepMs, due - now));
         break;
       }

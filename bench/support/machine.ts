@@ -1,5 +1,4 @@
-// What a figure was measured on, and how busy that machine was: a benchmark on a machine with other work measures that
-// work too.
+// Describes the machine that a figure was measured on, and how busy it was. Other work on the machine changes figures.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cpus, loadavg, release } from "node:os";
@@ -7,13 +6,13 @@ import { cpus, loadavg, release } from "node:os";
 export interface Machine {
   cpu: string;
   cores: number;
-  /** Versions of what takes part. */
+  /** Versions of Node, the kernel and Redis. */
   versions: Record<string, string>;
 }
 
-/** How busy the machine was during a benchmark, with the benchmark itself. Shares are of all cores, from 0 to 1. */
+/** How busy the machine was during a benchmark, including the benchmark. Shares are of all cores, from 0 to 1. */
 export interface Load {
-  /** Load average of a minute at the start: work that was there before. */
+  /** Load average of the last minute at the start, from work before the benchmark. */
   before: number;
   after: number;
   /** Absent without /proc/stat. */
@@ -36,7 +35,7 @@ export function machine(): Machine {
   };
 }
 
-/** Starts to watch the load of the machine. The function that it returns ends that. */
+/** Starts to measure the load of the machine. The returned function ends that and returns the load. */
 export function watchLoad(): () => Load {
   const before = loadavg()[0]!;
   const start = ticks();

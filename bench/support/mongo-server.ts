@@ -1,7 +1,8 @@
-// The server of MongoDB's protocol that a benchmark of the distributed form measures with. SLUICE_BENCH_MONGO_URL names one
-// that runs, SLUICE_BENCH_MONGO_NAME what to call it, and SLUICE_BENCH_MONGO_PID its process, if its CPU time is to be
-// measured. Its databases of Sluice are dropped. Without them it is the server that the tests find. FerretDB reads whole
-// collections, so figures with it say little about Sluice. The output always names the server.
+// Chooses the server of MongoDB's protocol for benchmarks of the distributed form. SLUICE_BENCH_MONGO_URL names a
+// running server, whose Sluice databases are dropped. SLUICE_BENCH_MONGO_NAME is its name in the output, and
+// SLUICE_BENCH_MONGO_PID its process, whose CPU time is measured. Without them, the server is the one that the tests
+// find. FerretDB reads whole collections, so figures with it say little about Sluice. The output always names the
+// server.
 import { MongoClient } from "mongodb";
 import { findMongo } from "../../test/support/find-servers.ts";
 import { launchMongo } from "../../test/support/servers.ts";
@@ -9,9 +10,9 @@ import { launchMongo } from "../../test/support/servers.ts";
 export interface MongoServer {
   name: string;
   url: string;
-  /** Undefined if it is not known. */
+  /** Process id, undefined if it is not known. */
   pid: number | undefined;
-  /** Whether each operation reads whole collections, so that a benchmark must do with few jobs. */
+  /** Whether each operation reads whole collections, so that a benchmark can only use few jobs. */
   scans: boolean;
   close(): Promise<void>;
 }
