@@ -3,8 +3,8 @@
 //   limit   On a refusal it becomes 98 % of what our own log shows, at most halved, once per window.
 //   burst   A refusal right after much went at once, while the log shows no more than half of the limit, points to a
 //           bucket smaller than our burst, not to a lower limit. The burst becomes half of what went at once. A quota
-//           that is not spread is spread first, however much of it was used: its limit is lowered only by a refusal of
-//           calls at an even pace.
+//           that is not spread is spread first, however much of it was used. Only a refusal of calls at an even pace
+//           lowers its limit.
 //   pause   1 s after a refusal, doubled with each one that follows within a window, up to 16 s. What comes after it
 //           starts without a burst.
 //   park    A call that went alone because it costs more than the limit, and was refused, says nothing about the limit:
@@ -31,7 +31,7 @@ const longestPatience = 16;
 const limitSteps = { thousandths: 10, most: 8 };
 const burstSteps = { thousandths: 100, most: 1 };
 
-/** The smallest burst that is learned, as a part of the limit: half a second of a minute. */
+/** The smallest burst that is learned is the limit divided by this: half a second of a minute. */
 const leastBurst = 120;
 
 /** What the quota's log shows at a refusal, without the refused call. */
@@ -43,7 +43,7 @@ export interface Seen {
   ahead: number;
   /** What the refused call had reserved. */
   refused: number;
-  /** What of that the log still holds: a refused call counts as a request. */
+  /** The part of `refused` that the log still holds. A refused call still counts as a request. */
   kept: number;
   /** False if the same job was refused again and again. The job may then be the cause, so nothing is lowered. */
   isNews: boolean;
@@ -60,7 +60,7 @@ export class Learning {
   throttledAt = Number.NEGATIVE_INFINITY;
   #inARow = 0;
   #loweredAt = Number.NEGATIVE_INFINITY;
-  /** What the calls that were refused together show: those of the present pause. */
+  /** What the refusals of the present pause show together. */
   #refusals = { isAboutBurst: false, wasSpread: true, since: 0, kept: 0 };
   /** The smallest cost that was refused alone, until when it is parked, and for how long the next time. */
   #tooMuch = Number.POSITIVE_INFINITY;
@@ -114,7 +114,7 @@ export class Learning {
     const refusals = this.#refusals;
     refusals.kept += seen.kept;
     if (!seen.isNews) return;
-    // Nothing was granted since the first of these refusals, so only time has reduced what went ahead.
+    // No call was granted since the first of these refusals, so only time has reduced the charges ahead of the pace.
     const ahead = seen.ahead + Math.floor(((now - refusals.since) * this.limit) / spanMs);
     const atOnce = refusals.wasSpread ? seen.atOnce : ahead;
     if (isNew) refusals.isAboutBurst = this.#pointsToBurst(seen, atOnce, spanMs);
@@ -144,7 +144,7 @@ export class Learning {
 
   #pointsToBurst({ used, ahead }: Seen, atOnce: number, spanMs: number): boolean {
     const pace = Math.floor((this.limit * atOnceMs) / spanMs);
-    // A probe that was refused says nothing about the other value.
+    // A refused probe of one value says nothing about the other value.
     if (this.isProbing) return !this.#limit.isProbing && (ahead >= 1 || atOnce >= 2);
     if (!this.isSpread) return atOnce >= 2 && atOnce > pace;
     if (atOnce < 2 || used * 2 > this.limit) return false;

@@ -226,8 +226,8 @@ export class Quota {
 
   /**
    * Records that the provider says this quota is exceeded. The charge of the refused call must have been edited before.
-   * @param refused what that call had reserved
-   * @param grantedAt when it was granted
+   * @param refused what the refused call had reserved
+   * @param grantedAt when the refused call was granted
    * @param isNews see `Seen`
    */
   throttled(now: number, refused: number, grantedAt: number, retryAfterMs?: number, isNews = true): void {

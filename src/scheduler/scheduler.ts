@@ -124,9 +124,9 @@ export interface Scheduler {
   finishRebuild(ticket: RebuildTicket): Promise<void>;
 
   /**
-   * Calls the listener when acquire may have something new to grant. Among several processes, one job notifies one
-   * process whose last acquire granted less than it asked for; a process is notified at most once until its next acquire.
-   * A notice may be lost, so callers also ask again after some seconds. Returns a function that removes the listener.
+   * Calls the listener when acquire may have something new to grant. Among several processes, a job notifies one whose
+   * last acquire granted less than it asked for. A process is notified at most once until its next acquire. A notice
+   * may be lost, so callers also ask again after some seconds. Returns a function that removes the listener.
    */
   onWork(listener: () => void): () => void;
 
@@ -189,7 +189,7 @@ export interface AcquireResult {
    * waits or runs.
    */
   retryInMs?: number;
-  /** Whether jobs still wait, also of other environments. Absent: none does. */
+  /** Whether jobs still wait, in any environment. Absent: no job waits. */
   jobsWait?: true;
   /**
    * Why admission is closed: a rebuild is needed (`rebuild`) or in progress (`rebuilding`). Absent while it is open.
@@ -222,8 +222,8 @@ export interface RechargeRequest {
   jobId: JobId;
   grant: string;
   /**
-   * Whether the call has already left, later than `sendWithinMs` allows. Then its charge moves whatever the quotas admit,
-   * so no later call gets too close to it. If the provider refuses the call, nothing is learned. Default: false.
+   * Whether the call has already left, later than `sendWithinMs` allows. Then its charge moves whatever the quotas
+   * admit, so no later call gets too close to it. If the provider refuses it, nothing is lowered. Default: false.
    */
   isSent?: boolean;
 }

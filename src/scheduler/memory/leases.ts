@@ -20,7 +20,7 @@ export interface Lease {
   readonly reserved: TokenCount;
   charges: { quota: Quota; charge: Charge }[];
   fairCost: number;
-  /** When the job was granted, or its charge was moved. */
+  /** When the job was granted, or when its charge was last moved. */
   grantedAt: number;
   /** Whether the call left later than its charge allowed. */
   wasLate?: boolean;

@@ -1,7 +1,6 @@
-// Receives notices that acquire may have something to grant. This process has a channel of its own, on which a script
-// notifies it if it is idle (state.lua), and shares a channel for changes that concern all processes. A notice is lost
-// while Redis is unavailable, so the listeners are notified on reconnect. Callers also retry on their own after some
-// seconds.
+// Receives notices that acquire may have something to grant. A script notifies this process on its own channel if it is
+// idle (state.lua). All processes share another channel for changes that concern all of them. A notice is lost while
+// Redis is unavailable, so the listeners are notified on reconnect. Callers also retry on their own after some seconds.
 import { newToken } from "../../domain/ids.ts";
 import { type Client, subscriberOf, untilReady } from "./scheduler-connection.ts";
 
@@ -48,7 +47,10 @@ export class Notices {
     return this.#listeners.size > 0 ? this.#id : undefined;
   }
 
-  /** The returned function passes on what the listener would have been notified of, because it may never ask again. */
+  /**
+   * Calls the listener on each notice. Returns a function that removes it. Removing the last listener notifies another
+   * process, because this one may not answer its last notice.
+   */
   onWork(listener: () => void): () => void {
     const entry = { call: listener };
     this.#listeners.add(entry);

@@ -68,7 +68,7 @@ export interface RedisSchedulerOptions {
 const grantsAtOnce = 100;
 /** Jobs, settlements and similar items per script. */
 const itemsAtOnce = 250;
-/** Calls in one script. */
+/** Limits of the calls that share one script. */
 const callsAtOnce = {
   maxItems: itemsAtOnce,
   weigh: (items: readonly unknown[]) => items.length,
@@ -102,7 +102,7 @@ class RedisScheduler implements Scheduler {
   readonly #tokens: GrantTokens;
   readonly #advice: ServerAdvice;
   readonly #changeListeners = new Set<(change: DeploymentChange) => void>();
-  /** One script of these at a time. It carries all calls that arrived while the one before it ran. */
+  /** One script of each of these runs at a time. It carries all calls that arrived while the one before it ran. */
   readonly #adding = new Group((parts: (readonly QueueEntry[])[]) => this.#add(parts), callsAtOnce);
   readonly #settling = new Group((parts: (readonly Settlement[])[]) => this.#settle(parts), callsAtOnce);
   readonly #onReady = () => this.#notices.notify();
@@ -116,7 +116,7 @@ class RedisScheduler implements Scheduler {
     this.#timeoutMs = timeoutMs;
     const runner = { client: this.#client, prefix: this.#prefix, clock, ...(serverTime && { serverTime }), onScript };
     this.#runner = new ScriptRunner(runner, JSON.stringify(options.config));
-    // Adding nothing notifies an idle process if jobs wait.
+    // Adding no jobs notifies an idle process if jobs wait.
     const passOn = () => void this.#runner.run("enqueue", addArguments([])).catch(() => {});
     this.#notices = new Notices(this.#client, this.#prefix, passOn);
     this.#advice = new ServerAdvice(this.#client, clock);

@@ -3,8 +3,8 @@
 //
 //   --- @include "shared/quota"
 //
-// A file is included once, before the first file that names it. Lua allows 200 local variables in a script, so a file with
-// the following line shares only the table that has its name:
+// A file is included once, before the first file that names it. Lua allows 200 local variables in a script. So a file
+// with the following line shares only the table that has its name:
 //
 //   --- @private
 //

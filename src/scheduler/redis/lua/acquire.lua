@@ -127,7 +127,7 @@ if leavesSlots then
   if control.running > 0 then retryAt = math.min(retryAt, control.nextExpiry) end
   retryInMs = retryAt < infinity and math.max(1, retryAt - now) or -1
 end
--- A process that has no slot left hands over to an idle one, which also knows then when to try again.
+-- A process without a free slot notifies an idle one, which then also knows when to try again.
 if request.process then state.setIdle(request.process, environments, served, leavesSlots) end
 if #granted == max and not request.continues then state.wake() end
 return state.done(unpack(state.keepReply('acquire ' .. operation, {

@@ -1,5 +1,5 @@
--- Moves the charge of a grant to now if the quotas admit that, or if the call has left. Otherwise releases the charge; the
--- lease stays.
+-- Moves the charge of a grant to now if the quotas admit that, or if the call has left. Otherwise releases the charge.
+-- The lease stays.
 --
 -- KEYS[1]     control state, see state.lua
 -- ARGV[1..3]  common arguments, see state.lua

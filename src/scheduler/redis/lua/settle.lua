@@ -54,7 +54,7 @@ local function settle(at)
   if live then
     leases.release(live)
     if hasEnded then
-      -- What a lease says of its job saves reading the job.
+      -- A lease with a route holds enough of its job, so the job is not read.
       waiting_jobs.drop(live.route and live or entries.get(id))
     else
       local waitMs = 0

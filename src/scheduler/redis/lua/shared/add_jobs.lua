@@ -1,5 +1,5 @@
 -- Adds the jobs in ARGV[first] to ARGV[last], and returns the places of those that were known, counted from 0. `lists`
--- holds their owners and routes, see enqueue.lua.
+-- holds the owners and routes of the jobs, see enqueue.lua.
 --- @include "state"
 --- @include "deployment"
 --- @include "waiting_jobs"

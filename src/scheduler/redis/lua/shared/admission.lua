@@ -13,8 +13,8 @@ function admission.costOn(quota, deployment, job)
   return costs.reserved(quota.unit, job.input, job.output, deployment.burndown)
 end
 
--- Returns the job's cost on each quota of a deployment, in their order. `tooSmall` is the first quota that never admits
--- it. A decision needs them several times, so they are kept with the job until the end of the script.
+-- Returns the job's cost on each quota of a deployment, in the order of the quotas. `tooSmall` is the first quota that
+-- never admits the job. A decision needs the costs several times, so they stay with the job until the script ends.
 function admission.costsOn(deployment, job)
   local known = job.costs
   if not known then
@@ -205,7 +205,7 @@ function admission.decide(job, tiers, served)
         local on = { kind = 'out_of_service', deployment = deployment.id, reason = reason }
         if not blocked or blocked.at > untilTime then blocked = { on = on, at = untilTime, forAll = false } end
       elseif not obstacle then
-        -- Nothing to compare it with: saves reading the quotas again.
+        -- A single deployment is compared with no other, so its quotas are not read again.
         local headroom = #tier.deployments > 1 and headroomOf(job, deployment) or 0
         if not best or headroom > bestHeadroom then
           best, bestHeadroom = deployment, headroom

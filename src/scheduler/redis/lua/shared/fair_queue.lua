@@ -14,11 +14,12 @@ local rebaseAt = 2 ^ 52
 -- Flows left out of `next` until the end of an acquire, as a list and by route and flow.
 local passedOver = {}
 local isPassedOver = {}
--- What this script knows of each sorted set of flows: `front` is its lowest flows in order, and no other flow precedes
--- `bound`, the last one that was read; nil if all were read. The set lacks flows in `moved` at their present place, and
--- has members in `gone` too many. Both are written at the end, or before the set is read again.
+-- What this script knows of each sorted set of flows. `front` has its lowest flows in order. `bound` is the last flow
+-- that was read, and no unread flow precedes it; nil if all were read. `moved` has the flows that the set lacks at
+-- their present place, and `gone` the members that it has too many. Both are written at the end, or before the next
+-- read.
 local readySets = {}
--- Keys of queues by flow and route: a script uses few of them, many times.
+-- Keys of queues by flow and route. A script uses few of them, many times each.
 local queueKeys = {}
 local frontSize = 16
 
@@ -63,7 +64,7 @@ local function writeMoved(set)
     table.insert(scores, string.format('%.0f', flow.virtualTime))
     table.insert(scores, readyMember(flow))
   end
-  -- A flow that left and entered again may have the same member.
+  -- ZREM comes first, because a flow that left and entered again may have the same member.
   for from = 1, #gone, 1000 do call('ZREM', set.key, unpack(gone, from, math.min(#gone, from + 999))) end
   for from = 1, #scores, 1000 do call('ZADD', set.key, unpack(scores, from, math.min(#scores, from + 999))) end
   set.moved, set.gone = {}, {}
@@ -75,7 +76,7 @@ table.insert(flushes, function()
   end
 end)
 
--- Returns the first flows of a sorted set as stored.
+-- Returns the first `count` flows of a sorted set as Redis stores them.
 local function readReady(set, count)
   writeMoved(set)
   local found = {}

@@ -117,7 +117,7 @@ end
 --   used, atOnce  what the log shows, in the span and in the last `atOnceMs`
 --   ahead         what was charged ahead of an even pace
 --   refused       what the refused call had reserved
---   kept          what of that the log still holds
+--   kept          the part of `refused` that the log still holds
 --   isOldNews     whether the same job was refused again and again, so that nothing is lowered
 --   grantedAt     when the refused call was granted
 function learning.throttled(own, seen, span, retryAfterMs)

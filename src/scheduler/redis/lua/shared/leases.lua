@@ -8,14 +8,15 @@
 --- @private
 local leases = {}
 
--- Settled grants that are known at least.
+-- Minimum number of settled grants that are known.
 local settledKept = 4096
 -- How long a lost lease is kept, in ms: longer than any call lasts.
 local lostKeptMs = 3600000
 -- Expired leases that one script ends; the next script ends the rest.
 local expireAtOnce = 1000
 
--- Leases in force that this script read or created, and those of them to write at its end; false: it ended.
+-- Leases in force that this script read or created, by grant. `changed` has those to write at its end: true to store
+-- the lease, false if it ended.
 local liveRead = {}
 local changed = {}
 -- Answers to settlements that this script adds at its end.
@@ -56,7 +57,7 @@ local function unpackLease(grant, packed)
     -- The answer to its settlement; false before.
     settled = fields[11],
     charges = {},
-    -- When the job was granted, or its charge was moved.
+    -- When the job was granted, or when its charge was last moved.
     grantedAt = fields[13],
     -- As in the job's entry, which does not change while it runs. Leases of earlier versions lack both.
     route = fields[14],
@@ -78,12 +79,13 @@ local function unpackLease(grant, packed)
   return lease
 end
 
--- Runs a command with a list of arguments, of which a call takes at most this many.
+-- Runs a command with a list of arguments, in calls of at most 1,000 each, because Lua limits `unpack`.
 local function callMany(command, name, list)
   for from = 1, #list, 1000 do call(command, name, unpack(list, from, math.min(#list, from + 999))) end
 end
 
--- Settled grants are kept in two halves. When one is full, the other is dropped. At least this many are known.
+-- Adds settled grants. They are kept in two hashes: when the first has `settledKept` grants, it replaces the second. So
+-- at least that many are known.
 local function writeSettled()
   local fields = {}
   for grant, answer in pairs(settledNow) do

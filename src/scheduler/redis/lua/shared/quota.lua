@@ -261,7 +261,7 @@ end
 -- ---------------------------------------------------------------- learning
 
 -- Records that the provider says this quota is exceeded. The charge of the refused call must have been edited before.
--- `refused` is what that call had reserved; it was granted at `grantedAt`.
+-- `refused` is what the refused call had reserved, and `grantedAt` is when it was granted.
 function quotas.throttled(quota, refused, grantedAt, retryAfterMs, isOldNews)
   quota_log.age(quota)
   local own = quota.state

@@ -15,7 +15,7 @@ local quota_log = {}
 local perSegment = 256
 local recordBytes = 16
 
--- What this script read and wrote of each log, by the stored state of its quota.
+-- The records that this script read and wrote, by the stored state of the log's quota.
 local accesses = {}
 
 -- Returns { quota, segments (read whole), touched (segments of which one record was read), written (see below) }.
@@ -36,8 +36,8 @@ local function segmentOf(number)
   return math.floor(number / perSegment)
 end
 
--- Records that this script wrote, by segment: { first, last, records }, where each of `records` is { time, cost }. They
--- are written at its end, those of successive numbers together: a script that ends 100 calls edits 100 records in a row.
+-- Records that this script wrote, by segment: { first, last, records }, where each of `records` is { time, cost }. The
+-- script writes them at its end, and successive ones together: if it ends 100 calls, it edits 100 records in a row.
 local function writtenIn(quota, segment)
   local all = accessOf(quota).written
   local written = all[segment]
@@ -49,7 +49,7 @@ local function writtenIn(quota, segment)
 end
 
 -- Returns a record's time, its cost, and whether it is marked as that of a running call. Reads its whole segment, unless
--- it is the only one that is wanted.
+-- `alone` says that no other record of it is needed.
 local function record(quota, number, alone)
   local segment = segmentOf(number)
   local access = accessOf(quota)

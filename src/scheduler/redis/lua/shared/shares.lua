@@ -11,7 +11,7 @@ local sweepEach = 8
 -- Flows read or created by this script, by id.
 local flowsRead = {}
 local tenantWeights = {}
--- Priorities used by this script, with their environments, by the names of both.
+-- Priorities used by this script, with their environments, by the environment's and the priority's name.
 local pathsRead = {}
 
 local function find(list, name)

@@ -9,7 +9,7 @@
 --   ARGV[4]  and so on: see each script
 -- It returns { header, result... } with header = { sequence, epoch, logical now in ms, configuration version }. It
 -- returns the error NOSTATE if Redis holds nothing, because it was emptied or is new.
--- Lua looks a global up by its name at each use, and a local variable not.
+-- Lua looks up a global variable by name at each use, but not a local one.
 local call, ipairs, pairs, next, type, tonumber = redis.call, ipairs, pairs, next, type, tonumber
 local math, table, string, struct, cmsgpack = math, table, string, struct, cmsgpack
 local prefix = string.sub(KEYS[1], 1, -6)
@@ -130,12 +130,13 @@ function state.notify()
   call('PUBLISH', prefix .. 'work', '')
 end
 
--- Key of the idle processes, by the time since which they wait. Each is the JSON of { id, environments or false for all,
--- whether it serves all deployments }. One leaves the list when it is notified, and returns with its next acquire that
--- leaves slots free. The list outlives a rebuild, because processes remain. (A field, because Lua allows 200 locals.)
+-- Key of the sorted set of idle processes, scored by when they became idle. Each is the JSON of { id, environments or
+-- false for all, whether it serves all deployments }. A process leaves the set when it is notified, and returns with
+-- its next acquire that leaves slots free. The set outlives a rebuild, because processes remain. (This is a field,
+-- because Lua allows 200 locals.)
 state.idle = prefix .. 'idle'
 
--- Returns the set of environments with jobs that wait, or nil if there are none. A booked job counts for all of them.
+-- Returns the set of environments with waiting jobs, or nil without any. A booked job counts for all environments.
 function state.waiting()
   local waiting = {}
   for _, environment in ipairs(control.environments) do
@@ -156,7 +157,7 @@ function state.servesAny(served, waiting)
   return false
 end
 
--- Whether a process that was notified and has not asked yet serves all environments with jobs that wait.
+-- Returns whether a process that was notified and has not asked yet serves all environments with waiting jobs.
 function state.isNoticed(waiting)
   if control.noticed == nil then return false end
   for name in pairs(waiting) do
@@ -166,8 +167,9 @@ function state.isNoticed(waiting)
 end
 
 -- Notifies one idle process that acquire may have something to grant, unless nothing waits. A process that has died
--- receives nothing, so the next one is notified. One without all deployments may have to leave the job to another.
--- `unlessNoticed`: a process that is about to ask is enough.
+-- receives nothing, so the next one is notified. So is the next one if a process does not serve all deployments,
+-- because it may have to leave the job to another. `unlessNoticed`: notifies none if a notified process is about to
+-- ask.
 function state.wake(unlessNoticed)
   if control.admission ~= 'open' then return end
   local waiting = state.waiting()
@@ -185,7 +187,7 @@ function state.wake(unlessNoticed)
   end
 end
 
--- Notes whether a process waits for work. `served`: the deployments that it serves, or nil for all.
+-- Records whether a process is idle. `served` lists the deployments that it serves; nil for all.
 function state.setIdle(id, environments, served, isIdle)
   local isServed, servesAll = {}, true
   for _, deployment in ipairs(served or {}) do isServed[deployment] = true end
