@@ -56,7 +56,7 @@ export function costNanoUsd(
   }
   if (factor === undefined) return undefined;
   const rounded = amounts.reduce((sum, [tokens, picoUsd]) => sum + tokens * picoUsd, 500);
-  // Exact below 2^53, and faster than large integers.
+  // Numbers are exact below 2^53, and faster than large integers.
   if (factor === 1 && Number.isSafeInteger(rounded)) return (rounded - (rounded % 1000)) / 1000;
   const pico = amounts.reduce((sum, [tokens, picoUsd]) => sum + BigInt(tokens) * BigInt(picoUsd), 0n);
   const scale = 1000n * BigInt(factorUnits);

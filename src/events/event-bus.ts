@@ -21,7 +21,8 @@ export type JobListener = (event: JobEvent) => void;
 export interface EventBus {
   /**
    * Notifies all listeners of the job. Never throws and never waits.
-   * @param reach `process` notifies only listeners in this process, for a job that no other process can know yet. Default: all
+   * @param reach `process` notifies only listeners in this process, for a job that no other process can know yet.
+   *   Default: `all`
    */
   publish(event: JobEvent, reach?: "all" | "process"): void;
   /**
@@ -32,8 +33,8 @@ export interface EventBus {
   /** Notifies the listeners of other processes that a batch has work to do. Never throws and never waits. */
   publishBatch(): void;
   /**
-   * Calls the listener when another process has published that a batch has work to do, or may have. Returns a function
-   * that removes the listener.
+   * Calls the listener when another process publishes that a batch has work to do. Also calls it when such a message
+   * may have been lost. Returns a function that removes the listener.
    */
   onBatch(listener: () => void): () => void;
   /**

@@ -38,7 +38,7 @@ export interface JobsContext {
   limits?: JobLimits;
   /** Counts the bytes of files by tenant. Absent: no upload is refused. */
   fileSpace?: FileSpace;
-  /** Called when a batch was created, cancelled or deleted. Notifies what advances batches, in any process. */
+  /** Called when a batch was created, cancelled or deleted. Notifies the batch drivers of all processes. */
   onBatch?: () => void;
 }
 

@@ -33,7 +33,7 @@ export interface ProviderCall {
   onText?: (text: string) => void;
   /** Called with each chunk of a stream that the model generated: text, reasoning and tool arguments alike. */
   onOutput?: (piece: string) => void;
-  /** Called once the whole request was handed to the operating system. Not called if that fails. */
+  /** Called once the operating system has taken the whole request. Not called if sending fails. */
   onSent?: () => void;
   /** Trace that the call belongs to. It is sent only to OpenAI-compatible servers. */
   trace?: TraceContext;

@@ -1,7 +1,7 @@
 // Runs the worker of one process: it acquires jobs while it has free slots, runs them in parallel, renews their leases,
 // and hands everything back when it stops. One loop acquires for all slots and never polls. It sleeps until the
-// scheduler reports a change, or until the time that the scheduler named. While it has free slots, an ended job is no
-// reason to ask again: whatever its end makes possible, the scheduler reports.
+// scheduler reports a change, or until the time that the scheduler named. While it has free slots, it does not ask
+// again because a job ended: if the end lets another job start, the scheduler reports that.
 
 import { newToken } from "../domain/ids.ts";
 import { sharedAbort } from "../domain/shared-abort.ts";
@@ -56,7 +56,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
   let stopping: Promise<void> | undefined;
   let cancelSleep = () => {};
   let wakePending = false;
-  /** Whether acquiring waits for a free slot. */
+  /** Whether the loop waits for a free slot. */
   let isFull = false;
   let acquiring: Promise<void> | undefined;
   /** An acquire without a reply is repeated under the same operation, and returns the same grants. */

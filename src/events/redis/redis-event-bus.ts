@@ -79,7 +79,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
       if (message) receive(message);
     },
     onActive: (channel) => {
-      // A message may have been lost until now.
+      // A message may have been lost before the channel became active.
       if (channel === batchChannel) notifyOfBatches();
       else announceWanted(jobOf(channel), { anew: true });
     },

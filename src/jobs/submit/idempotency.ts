@@ -66,9 +66,9 @@ export async function findOnce<T>(
 }
 
 /**
- * Binds the key to an id, after the whole request was checked. The first request decides the id. Without a key every
+ * Binds the key to an id, after the whole request was checked. The first request decides the id. Without a key, every
  * request gets its own id.
- * @param newId returns an id that nothing is stored under
+ * @param newId returns an id that is not in use
  * @throws SluiceError as `findOnce`; then the request may be repeated
  */
 export async function bindOnce<T>(

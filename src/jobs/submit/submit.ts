@@ -116,7 +116,7 @@ async function storeReserved(context: JobsContext, jobs: readonly Job[]): Promis
 
 function publishQueued({ events }: JobsContext, inserted: readonly Job[]): void {
   for (const { id, environment, submittedAt } of inserted) {
-    // The id is answered after this, so only a caller that waits in this process can listen already.
+    // The caller gets the id after this, so only a caller that waits in this process can listen already.
     events.publish({ type: "state", jobId: id, environment, state: "queued", at: submittedAt }, "process");
   }
   events.publishAccepted(inserted);

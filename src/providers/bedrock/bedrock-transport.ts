@@ -35,7 +35,7 @@ export interface ModelResponse {
 export interface BedrockTransport {
   /**
    * Sends one request and resolves when the head of a successful response has arrived.
-   * @param onSent called once the whole request was handed to the operating system
+   * @param onSent called once the operating system has taken the whole request
    * @throws ServiceError, HtmlAnswer, CredentialsError, and errors of the connection
    */
   send(request: ModelRequest, signal: AbortSignal, onSent?: () => void): Promise<ModelResponse>;
@@ -101,7 +101,7 @@ export function createTransport({ modelId, connectMs, maxSockets, ...options }: 
   };
 }
 
-/** A body that tells when all of it was sent. The library shows its request only to a stream that it wants to pipe. */
+/** A body that reports when all of it was sent. The library gives its request only to a stream that it pipes. */
 class SentBody extends Readable {
   readonly #bytes: Buffer;
   readonly #onSent: () => void;

@@ -13,7 +13,7 @@ export interface PostOptions {
   connectMs: number;
   /** Ends the exchange at any point, also while the body of the response is read. */
   signal: AbortSignal;
-  /** Called once the whole request was handed to the operating system. */
+  /** Called once the operating system has taken the whole request. */
   onSent?: (() => void) | undefined;
 }
 

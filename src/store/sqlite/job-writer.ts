@@ -163,7 +163,7 @@ export class JobWriter {
   #finish(write: Extract<Write, { kind: "finish" }>): WriteOperations["finish"]["answer"] {
     const { environment, outcome, error, end, idle } = write;
     const { job_id: jobId, status, finished_at: at } = outcome;
-    // The usual case first: its job runs.
+    // The usual case comes first: the job runs.
     if (end && this.#sql.finishRunning.run(status, at, error, jobId, environment).changes > 0) {
       this.#endAttempt(jobId, end);
       this.#insertOutcome(environment, outcome, "in_progress");

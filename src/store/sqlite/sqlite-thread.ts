@@ -1,6 +1,6 @@
-// The callers' side of sqlite-worker.ts: sends requests to a thread and resolves with its replies. Each request leaves at
-// once, and an idle thread starts on it while this side prepares the next. Requests that were gathered until the end of
-// a pass of the event loop left both sides waiting for each other in turn (docs/decisions/writes-leave-at-once.md).
+// The callers' side of sqlite-worker.ts: sends requests to a thread and resolves with its replies. Each request leaves
+// at once, and an idle thread starts on it while this side prepares the next. When requests were gathered until the end
+// of a pass of the event loop, each side waited for the other in turn (docs/decisions/writes-leave-at-once.md).
 import { Worker } from "node:worker_threads";
 import { SluiceError } from "../../domain/errors.ts";
 import { StoreOpenError } from "../environments.ts";

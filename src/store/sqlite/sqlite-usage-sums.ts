@@ -20,7 +20,7 @@ export interface AttemptOwner {
   key_id: string | null;
 }
 
-/** What the sums need of an attempt. */
+/** The fields of an attempt that the sums need. */
 export type UsedAttempt = AttemptOwner &
   Pick<AttemptRow, "n" | "charged_at" | "model" | "reserved_input" | "reserved_output" | "reserved_nano_usd">;
 

@@ -1,5 +1,5 @@
 // Entry point of the store's two threads: one writes, one reads. The first message to the caller's side says whether
-// the files are open. After that, each message is a request, and requests are answered in order. The writes that arrived
+// the files are open. After that, each message is one request, and requests are answered in order. Writes that arrive
 // during a commit share the next one, and the replies of a commit travel together.
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import type { Opened, Read, Reply, ThreadData, Write } from "./protocol.ts";

@@ -32,7 +32,7 @@ export class GrantRecord {
   readonly #call: RunningCall;
   readonly #grant: Grant;
   readonly #giveUp: AbortSignal;
-  /** Resolves when the charge of a call that left late was moved. Until then, it must not be settled. */
+  /** Resolves once the charge of a call that left late was moved. Until then, the charge must not be settled. */
   #moved: Promise<unknown> | undefined;
   /** Set once the attempt has begun. */
   #begun?: { job: Job; attempt: Attempt; earlier: readonly Attempt[] };
@@ -157,8 +157,8 @@ export class GrantRecord {
   }
 
   /**
-   * Records that the call has left. If it left later than its charge allows, because the process was busy or a connection
-   * took long, moves the charge to now.
+   * Records that the call has left. Moves the charge to now if the call left later than its charge allows, because the
+   * process was busy or a connection took long.
    */
   readonly noteSent = (): void => {
     const now = this.#context.clock.now();
