@@ -89,20 +89,22 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
         return errorPauseMs;
       });
       if (sleepMs === 0) wakePending = true;
-      else if (sleepMs !== undefined) cancelSleep = timers.after(Math.min(sleepMs, longestSleepMs), wake);
+      else cancelSleep = timers.after(Math.min(sleepMs, longestSleepMs), wake);
     }
   }
 
-  /** Returns the time until the next acquire in milliseconds, or undefined to wait for a free slot. */
-  async function acquireOnce(): Promise<number | undefined> {
+  /** Returns the time until the next acquire in milliseconds. */
+  async function acquireOnce(): Promise<number> {
     const free = settings.worker.concurrency - running.size;
     isFull = free <= 0;
     if (isFull) {
       hooks.onAcquired(true);
-      return undefined;
+      // An ended call wakes it earlier. A reload may raise the number of slots meanwhile.
+      return longestSleepMs;
     }
     // After a freeze, leases have lapsed, and jobs that still run here would be granted again.
     if (running.size > 0 && clock.now() - renewedAt > 2 * renewEachMs) await renewLeases();
+    const isRepeated = unanswered !== undefined;
     unanswered ??= { operation: newToken(), max: free, calledAt: clock.now() };
     const { operation, max, calledAt } = unanswered;
     const worker = context.workerId;
@@ -114,7 +116,8 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
     for (const grant of result.grants) start(grant, calledAt);
     hooks.onAcquired(result.grants.length === max);
     for (const job of result.impossible) await failImpossible(context, job);
-    return nextAcquireMs(result, max);
+    // The reply to a repetition is as old as the first acquire, and a notice may have come since.
+    return isRepeated && !result.closed ? 0 : nextAcquireMs(result, max);
   }
 
   async function nextAcquireMs(result: AcquireResult, requested: number): Promise<number> {

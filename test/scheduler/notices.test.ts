@@ -145,6 +145,25 @@ describe.skipIf(withoutRedis())("processes that share a queue in Redis", () => {
     expect(prod.notices).toBe(1);
   });
 
+  test("a job wakes a process of its environment even while jobs of another environment wait", async () => {
+    const uat = await start(100, { environments: ["UAT"] });
+    const prod = await start(100, { environments: ["PROD"] });
+    const api = await connect();
+    await api.enqueue([job(1, { environment: "UAT", delayMs: 3_600_000 })]);
+    // After each of them, the other process has been idle longer.
+    for (let n = 2; n <= 5; n++) {
+      await api.enqueue([job(n, { environment: "PROD" })]);
+      await untilTaken([prod], n - 1);
+    }
+    expect(uat.taken).toEqual([]);
+  });
+
+  test("a new configuration notifies every process", async () => {
+    const all = [await start(100), await start(100), await start(100)];
+    await all[0]!.scheduler.configure({ ...config, version: "2" });
+    await expect.poll(() => all.map(({ notices }) => notices), { interval: 2 }).toEqual([1, 1, 1]);
+  });
+
   test("a process without all deployments is notified together with one that has them", async () => {
     const partial = await start(100, { deployments: ["unknown"] });
     const idle = await start(100);

@@ -34,6 +34,8 @@ export class GrantRecord {
   readonly #giveUp: AbortSignal;
   /** Resolves once the charge of a call that left late was moved. Until then, the charge must not be settled. */
   #moved: Promise<unknown> | undefined;
+  /** Whether `settle` was called. */
+  #isSettled = false;
   /** Set once the attempt has begun. */
   #begun?: { job: Job; attempt: Attempt; earlier: readonly Attempt[] };
 
@@ -162,7 +164,8 @@ export class GrantRecord {
    */
   readonly noteSent = (): void => {
     const now = this.#context.clock.now();
-    if (now > this.#call.sendBy) this.#moved = this.#moveCharge(now, true).catch(() => {});
+    // A server may answer before it has read the whole request.
+    if (!this.#isSettled && now > this.#call.sendBy) this.#moved = this.#moveCharge(now, true).catch(() => {});
   };
 
   #moveCharge(at: number, isSent: boolean): Promise<RechargeResult> {
@@ -172,6 +175,7 @@ export class GrantRecord {
   }
 
   async settle(settlement: Pick<Settlement, "job" | "charge" | "signal">): Promise<SettleAnswer> {
+    this.#isSettled = true;
     await this.#moved;
     const { jobId, grant } = this.#grant;
     const settlements = [{ jobId, grant, ...settlement }];

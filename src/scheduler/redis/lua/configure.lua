@@ -13,5 +13,5 @@ local before = config.version
 fleet.storeConfig(ARGV[4])
 if config.version ~= before then control.configuredAt = now end
 fleet.adopt(ARGV[4])
-state.wake()
+state.notifyAll()
 return state.done(deployments.takeChanges())

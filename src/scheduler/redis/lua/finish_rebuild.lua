@@ -10,5 +10,5 @@ if control.ticket ~= ARGV[4] then return state.done(0) end
 control.ticket = nil
 control.admission = 'open'
 call('UNLINK', key('restored'))
-state.notify()
+state.notifyAll()
 return state.done(control.generation)

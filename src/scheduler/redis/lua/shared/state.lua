@@ -125,16 +125,17 @@ function state.pausedOwner(environment, tenant)
   return nil
 end
 
--- Notifies every process of a change that concerns all of them.
-function state.notify()
-  call('PUBLISH', prefix .. 'work', '')
-end
-
 -- Key of the sorted set of idle processes, scored by when they became idle. Each is the JSON of { id, environments or
 -- false for all, whether it serves all deployments }. A process leaves the set when it is notified, and returns with
--- its next acquire that leaves slots free. The set outlives a rebuild, because processes remain. (This is a field,
--- because Lua allows 200 locals.)
+-- its next acquire that leaves slots free. (This is a field, because Lua allows 200 locals.)
 state.idle = prefix .. 'idle'
+
+-- Notifies every process of a change that concerns all of them. The set of idle processes may not hold after it, and
+-- each process returns to it when it asks.
+function state.notifyAll()
+  call('DEL', state.idle)
+  call('PUBLISH', prefix .. 'work', '')
+end
 
 -- Returns the set of environments with waiting jobs, or nil without any. A booked job counts for all environments.
 function state.waiting()
@@ -157,7 +158,7 @@ function state.servesAny(served, waiting)
   return false
 end
 
--- Returns whether a process that was notified and has not asked yet serves all environments with waiting jobs.
+-- Returns whether processes that were notified and have not asked yet serve all environments with waiting jobs.
 function state.isNoticed(waiting)
   if control.noticed == nil then return false end
   for name in pairs(waiting) do
@@ -166,10 +167,22 @@ function state.isNoticed(waiting)
   return true
 end
 
--- Notifies one idle process that acquire may have something to grant, unless nothing waits. A process that has died
--- receives nothing, so the next one is notified. So is the next one if a process does not serve all deployments,
--- because it may have to leave the job to another. `unlessNoticed`: notifies none if a notified process is about to
--- ask.
+-- Records that a process will ask. `environments` lists what it serves; false for all. The next acquire of any process
+-- resets this.
+function state.addNoticed(environments)
+  if not environments or control.noticed == false then
+    control.noticed = false
+    return
+  end
+  control.noticed = control.noticed or {}
+  for _, name in ipairs(environments) do table.insert(control.noticed, name) end
+end
+
+-- Notifies idle processes that acquire may have something to grant, unless nothing waits: one for each environment with
+-- waiting jobs, because which of these jobs can start is not known here. One that serves several environments is enough
+-- for them. A process that has died receives nothing, so the next one is notified. So is the next one if a process does
+-- not serve all deployments, because it may have to leave the job to another. `unlessNoticed`: notifies none if notified
+-- processes are about to ask.
 function state.wake(unlessNoticed)
   if control.admission ~= 'open' then return end
   local waiting = state.waiting()
@@ -179,9 +192,9 @@ function state.wake(unlessNoticed)
     if state.servesAny(environments, waiting) then
       call('ZREM', state.idle, process)
       if call('PUBLISH', prefix .. 'work:' .. id, '') > 0 and servesAll then
-        -- False for all environments. The next acquire of any process resets it.
-        control.noticed = environments
-        return
+        state.addNoticed(environments)
+        for _, name in ipairs(environments or {}) do waiting[name] = nil end
+        if not environments or not next(waiting) then return end
       end
     end
   end
