@@ -15,9 +15,14 @@ export async function save(machine: Machine, results: readonly Measured[]): Prom
   const kept = new Map((await lastResults()).map((result) => [keyOf(result), result]));
   for (const result of results) kept.set(keyOf(result), { ...result, machine });
   const sorted = [...kept.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, result]) => result);
-  await writeFile(json, `${JSON.stringify(sorted, undefined, 1)}\n`);
+  await writeFile(json, `${JSON.stringify(sorted, rounded, 1)}\n`);
   await writeFile(page, pageOf(sorted));
   return [json, page];
+}
+
+/** More digits would say nothing. */
+function rounded(_key: string, value: unknown): unknown {
+  return typeof value === "number" ? Number(value.toPrecision(4)) : value;
 }
 
 async function lastResults(): Promise<Kept[]> {
@@ -35,7 +40,9 @@ const introduction = `# Benchmarks
 smallest and the largest repeat in brackets. A ratio compares a repeat with the baseline that ran next to it. "Cores busy"
 is the load of the whole machine during the benchmark, and "steal" is time that the hypervisor gave to other machines.
 
-Compare ratios. Rates depend on the machine.
+Compare ratios. Rates depend on the machine. Why some goals are missed:
+[submits](decisions/writes-leave-at-once.md), [drain and Redis](decisions/cost-of-a-job.md),
+[the distributed form](decisions/one-notice-for-a-job.md).
 `;
 
 function pageOf(results: readonly Kept[]): string {
