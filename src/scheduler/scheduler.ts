@@ -222,8 +222,8 @@ export interface RechargeRequest {
   jobId: JobId;
   grant: string;
   /**
-   * Whether the call has already left, later than `sendWithinMs` allows. Then its charge moves whatever the quotas
-   * admit, so no later call gets too close to it. If the provider refuses it, nothing is lowered. Default: false.
+   * Whether the call has already left, later than `sendWithinMs` allows. Then its charge moves even if no quota admits
+   * it, so no later call gets too close to it. If the provider refuses it, nothing is lowered. Default: false.
    */
   isSent?: boolean;
 }
