@@ -65,8 +65,8 @@ local function writeMoved(set)
     table.insert(scores, readyMember(flow))
   end
   -- ZREM comes first, because a flow that left and entered again may have the same member.
-  for from = 1, #gone, 1000 do call('ZREM', set.key, unpack(gone, from, math.min(#gone, from + 999))) end
-  for from = 1, #scores, 1000 do call('ZADD', set.key, unpack(scores, from, math.min(#scores, from + 999))) end
+  state.callMany('ZREM', set.key, gone)
+  state.callMany('ZADD', set.key, scores)
   set.moved, set.gone = {}, {}
 end
 

@@ -79,11 +79,6 @@ local function unpackLease(grant, packed)
   return lease
 end
 
--- Runs a command with a list of arguments, in calls of at most 1,000 each, because Lua limits `unpack`.
-local function callMany(command, name, list)
-  for from = 1, #list, 1000 do call(command, name, unpack(list, from, math.min(#list, from + 999))) end
-end
-
 -- Adds settled grants. They are kept in two hashes: when the first has `settledKept` grants, it replaces the second. So
 -- at least that many are known.
 local function writeSettled()
@@ -93,7 +88,7 @@ local function writeSettled()
     table.insert(fields, answer)
   end
   if #fields == 0 then return end
-  callMany('HSET', key('settled'), fields)
+  state.callMany('HSET', key('settled'), fields)
   if call('HLEN', key('settled')) >= settledKept then call('RENAME', key('settled'), key('settled_before')) end
 end
 
@@ -110,10 +105,10 @@ local function writeChanged()
       table.insert(ended, grant)
     end
   end
-  callMany('HSET', key('leases'), fields)
-  callMany('ZADD', key('lease_expiry'), expiries)
-  callMany('HDEL', key('leases'), ended)
-  callMany('ZREM', key('lease_expiry'), ended)
+  state.callMany('HSET', key('leases'), fields)
+  state.callMany('ZADD', key('lease_expiry'), expiries)
+  state.callMany('HDEL', key('leases'), ended)
+  state.callMany('ZREM', key('lease_expiry'), ended)
   changed = {}
 end
 

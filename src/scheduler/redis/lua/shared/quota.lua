@@ -44,6 +44,11 @@ function quotas.reconfigure(own, settings, guardMs)
   learning.reconfigure(own, before)
 end
 
+-- Sets whether the pacer follows the quota, from what was learned.
+function quotas.updatePaced(quota)
+  quota.paced = quota.per == 'minute' and learning.isSpread(quota.state)
+end
+
 function quotas.open(name)
   local own = control.quotas[name]
   local settings = own.settings
@@ -57,7 +62,7 @@ function quotas.open(name)
     state = own,
   }
   quota.span = quota.window + own.guardMs
-  quota.paced = quota.per == 'minute' and learning.isSpread(own)
+  quotas.updatePaced(quota)
   quotaOf[name] = quota
 end
 
@@ -276,13 +281,13 @@ function quotas.throttled(quota, refused, grantedAt, retryAfterMs, isOldNews)
     grantedAt = grantedAt,
   }
   learning.throttled(own, seen, quota.span, retryAfterMs)
-  quota.paced = quota.per == 'minute' and learning.isSpread(own)
+  quotas.updatePaced(quota)
   pacer.restUntil(quota, own.closedUntil)
 end
 
 function quotas.succeeded(quota)
   learning.succeeded(quota.state, function() return quotas.used(quota) end, quota.span)
-  quota.paced = quota.per == 'minute' and learning.isSpread(quota.state)
+  quotas.updatePaced(quota)
 end
 
 -- Sets the current day of a quota that the provider resets at a fixed hour. A new day begins with nothing used.

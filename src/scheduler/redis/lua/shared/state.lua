@@ -30,6 +30,11 @@ local function useGeneration()
   generationPrefix = prefix .. string.format('%.0f', control.generation) .. ':'
 end
 
+-- Runs a command with a list of arguments, in calls of at most 1,000 each, because Lua limits `unpack`.
+function state.callMany(command, name, list)
+  for from = 1, #list, 1000 do call(command, name, unpack(list, from, math.min(#list, from + 999))) end
+end
+
 -- A clock that differs by more than this from what the caller's monotonic clock expects was stepped. A request that was
 -- under way for longer looks like a step. Time then runs late by as much, once, which only makes jobs wait.
 local stepMs = 1000
@@ -160,22 +165,23 @@ end
 
 -- Returns whether processes that were notified and have not asked yet serve all environments with waiting jobs.
 function state.isNoticed(waiting)
-  if control.noticed == nil then return false end
+  local noticed = control.noticed
+  if not noticed then return noticed == false end
   for name in pairs(waiting) do
-    if not state.servesAny(control.noticed, { [name] = true }) then return false end
+    if not noticed[name] then return false end
   end
   return true
 end
 
--- Records that a process will ask. `environments` lists what it serves; false for all. The next acquire of any process
--- resets this.
+-- Records that a process will ask. `environments` lists what it serves; false for all. They become a set, or false for
+-- all. The next acquire of any process resets this.
 function state.addNoticed(environments)
   if not environments or control.noticed == false then
     control.noticed = false
     return
   end
   control.noticed = control.noticed or {}
-  for _, name in ipairs(environments) do table.insert(control.noticed, name) end
+  for _, name in ipairs(environments) do control.noticed[name] = true end
 end
 
 -- Notifies idle processes that acquire may have something to grant, unless nothing waits: one for each environment with
