@@ -1,5 +1,5 @@
 // The operations that change one database, as statements inside a transaction that the caller begins and commits.
-// Each operation reads before it writes, so that a repetition changes nothing.
+// Each operation reads before it writes, or writes under a condition, so that a repetition changes nothing.
 import { mayTry } from "../../domain/attempts.ts";
 import {
   type AttemptEnd,
