@@ -150,6 +150,16 @@ export class Driver {
     return grant;
   }
 
+  /** Takes this many jobs, one each `stepMs`. A refusal of one of them points to the limit, not to the burst. */
+  async takeEvenly(count: number, stepMs: number): Promise<Grant[]> {
+    const grants: Grant[] = [];
+    for (let i = 0; i < count; i++) {
+      grants.push(await this.takeOne());
+      await this.advance(stepMs);
+    }
+    return grants;
+  }
+
   async settle(
     grant: { jobId: string; grant: string },
     parts: Partial<Pick<Settlement, "job" | "charge" | "signal">> = {},

@@ -196,7 +196,7 @@ describe.skipIf(withoutRedis())("processes that share a queue in Redis", () => {
     const { jobId, grant } = owner.grants[0]!;
     await owner.scheduler.settle([{ jobId, grant, job: { requeueAfterMs: 0 }, charge: "void", signal: ok }]);
     await untilTaken(all, 2);
-    // Whatever the settlement notified has arrived before a later answer.
+    // A notice of the settlement arrives before a later answer.
     await Promise.all(all.map(({ scheduler }) => scheduler.snapshot()));
     expect(all.reduce((sum, { acquires }) => sum + acquires, 0)).toBe(4);
   });

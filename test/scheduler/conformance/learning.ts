@@ -1,6 +1,6 @@
 // What quotas learn from throttles.
 import { expect } from "vitest";
-import type { DeploymentSignal, Grant } from "../../../src/scheduler/scheduler.ts";
+import type { DeploymentSignal } from "../../../src/scheduler/scheduler.ts";
 import {
   type Case,
   configOf,
@@ -42,16 +42,6 @@ async function useFully(d: Driver, windows: number): Promise<void> {
   }
 }
 
-/** Grants this many calls, one after another. Only then does a refusal point to the limit, whatever the burst. */
-async function evenly(d: Driver, calls: number, stepMs: number): Promise<Grant[]> {
-  const grants: Grant[] = [];
-  for (let i = 0; i < calls; i++) {
-    grants.push(await d.takeOne());
-    await d.advance(stepMs);
-  }
-  return grants;
-}
-
 /** Lets this many calls go at once and refuses what a bucket of that size would not have admitted. */
 async function burstInto(d: Driver, capacity: number): Promise<number> {
   const grants = await d.grants();
@@ -64,7 +54,7 @@ async function burstInto(d: Driver, capacity: number): Promise<number> {
 export function learningCases(declare: Case): void {
   declare("a throttle by requests lowers only quotas on requests, to 98 % of what was admitted", three, async (d) => {
     await d.add(...jobs(1, 60, { cost: 2 }));
-    const grants = await evenly(d, 60, 650);
+    const grants = await d.takeEvenly(60, 650);
     await d.refuse(grants[0]!, throttledBy("requests"));
     expect(await limits(d)).toEqual({ r: Math.floor(60 * 0.98), t: 1000, d: 100_000 });
   });
@@ -99,7 +89,7 @@ export function learningCases(declare: Case): void {
 
   declare("a throttle by tokens lowers only quotas on tokens", three, async (d) => {
     await d.add(...jobs(1, 70, { cost: 10 }));
-    const grants = await evenly(d, 70, 650);
+    const grants = await d.takeEvenly(70, 650);
     await d.refuse(grants[0]!, throttledBy("tokens"));
     // The refused call gave its tokens back before they were counted.
     expect(await limits(d)).toEqual({ r: 100, t: Math.floor(690 * 0.98), d: 100_000 });
@@ -107,7 +97,7 @@ export function learningCases(declare: Case): void {
 
   declare("a throttle without a kind lowers the fullest quota", three, async (d) => {
     await d.add(...jobs(1, 60, { cost: 16 }));
-    const grants = await evenly(d, 60, 1000);
+    const grants = await d.takeEvenly(60, 1000);
     await d.refuse(grants[0]!, throttledBy("unknown"));
     expect(await limits(d)).toEqual({ r: 100, t: Math.floor(59 * 16 * 0.98), d: 100_000 });
   });
@@ -143,7 +133,7 @@ export function learningCases(declare: Case): void {
     configOf([quota("q", 100)]),
     async (d) => {
       await d.add(...jobs(1, 200));
-      for (const grant of await evenly(d, 90, 650)) await d.refuse(grant, throttledBy("requests"));
+      for (const grant of await d.takeEvenly(90, 650)) await d.refuse(grant, throttledBy("requests"));
       expect(await d.limit("q")).toBe(88);
     },
   );
@@ -220,7 +210,7 @@ export function learningCases(declare: Case): void {
     configOf([quota("q", 100)]),
     async (d) => {
       await d.add(...jobs(1, 300));
-      const [refused, ...others] = await evenly(d, 90, 650);
+      const [refused, ...others] = await d.takeEvenly(90, 650);
       await d.refuse(refused!, throttledBy("requests"));
       for (const grant of others) await d.settle(grant, { job: { requeueAfterMs: 0 } });
       expect(await d.limit("q")).toBe(88);
@@ -241,7 +231,7 @@ export function learningCases(declare: Case): void {
     configOf([quota("q", 100)]),
     async (d) => {
       await d.add(...jobs(1, 300));
-      const [refused, ...others] = await evenly(d, 90, 650);
+      const [refused, ...others] = await d.takeEvenly(90, 650);
       await d.refuse(refused!, throttledBy("requests"));
       for (const grant of others) await d.settle(grant, { job: { requeueAfterMs: 0 } });
       for (let i = 0; i < 4; i++) {
@@ -259,7 +249,7 @@ export function learningCases(declare: Case): void {
     configOf([quota("q", 100), quota("p", 90)]),
     async (d) => {
       await d.add(...jobs(1, 300));
-      const first = await evenly(d, 80, 690);
+      const first = await d.takeEvenly(80, 690);
       await d.refuse(first[0]!, throttledBy("requests"));
       expect([await d.limit("q"), await d.limit("p")]).toEqual([78, 78]);
       await d.scheduler.resetLearnedLimits("q");
@@ -420,7 +410,7 @@ export function learningCases(declare: Case): void {
       await d.scheduler.restore(ticket, { learned: [{ quota: "q", effectiveBurst: 1 }] });
       await d.scheduler.finishRebuild(ticket);
       await d.add(...jobs(1, 20));
-      const earlier = await evenly(d, 7, 6100);
+      const earlier = await d.takeEvenly(7, 6100);
       await d.finish(earlier);
       expect(await d.quota("q")).toMatchObject({ effectiveBurst: 2, probing: true });
       await d.advance(6100);

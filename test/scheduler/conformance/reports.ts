@@ -1,6 +1,5 @@
 // What a scheduler reports about jobs and itself, and how it applies a new configuration.
 import { expect } from "vitest";
-import type { Grant } from "../../../src/scheduler/scheduler.ts";
 import {
   type Case,
   configOf,
@@ -161,11 +160,7 @@ export function reportCases(declare: Case): void {
     configOf([quota("q", 100)]),
     async (d) => {
       await d.add(...jobs(1, 300));
-      const grants: Grant[] = [];
-      for (let i = 0; i < 52; i++) {
-        grants.push(await d.takeOne());
-        await d.advance(650);
-      }
+      const grants = await d.takeEvenly(52, 650);
       await d.refuse(grants[0]!, { kind: "throttled", throttle: "requests" });
       expect(await d.limit("q")).toBe(50);
       await d.scheduler.configure({ ...configOf([quota("q", 200)]), version: "2" });
