@@ -1,6 +1,6 @@
 // Measures a batch from the first byte of its upload until all of its jobs are on disk, and the memory that it took.
 // The baseline is bare SQLite that inserts the same rows in transactions of 1,000. The service is a process of its own.
-import { type ChildProcess, fork } from "node:child_process";
+import { fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,6 +8,8 @@ import { join } from "node:path";
 import { openForReading, openForWriting } from "../src/store/sqlite/driver.ts";
 import { migrate } from "../src/store/sqlite/migrate.ts";
 import { environmentMigrations } from "../src/store/sqlite/sqlite-schema.ts";
+import { batchForm, createBatch } from "./support/batch-upload.ts";
+import { answerOf } from "./support/child-answer.ts";
 import { compare, type Figure, spreadOf } from "./support/measure.ts";
 
 const repeats = 5;
@@ -38,47 +40,20 @@ export async function benchBatch(): Promise<Figure[]> {
 async function runOnce(): Promise<{ rate: number; growth: number; baseline: number }> {
   const server = fork(new URL("./support/batch-server.js", import.meta.url), [String(lines)]);
   try {
-    const { port, dataDir, rss } = await messageOf(server);
-    const durable = messageOf(server);
-    const form = formOf(lines);
+    const { port, dataDir, rss } = await answerOf<Message>(server);
+    const durable = answerOf<Message>(server);
+    const form = batchForm(lines);
     const startedAt = performance.now();
-    await createBatch(`http://127.0.0.1:${port}/v1`, form);
+    await createBatch(`http://127.0.0.1:${port}`, form);
     await durable;
     const rate = (lines * 1000) / (performance.now() - startedAt);
     server.send("peak");
-    const { peak } = await messageOf(server);
+    const { peak } = await answerOf<Message>(server);
     return { rate, growth: peak - rss, baseline: await insertBare(dataDir) };
   } finally {
     server.send("stop");
     await once(server, "exit");
   }
-}
-
-/** The file and what goes with it; made before anything is timed. */
-function formOf(lines: number): FormData {
-  const line = (i: number) =>
-    `${JSON.stringify({
-      custom_id: `request-${i}`,
-      method: "POST",
-      url: "/v1/chat/completions",
-      body: { model: "llama", messages: [{ role: "user", content: `Write a line about the number ${i}.` }] },
-    })}\n`;
-  const form = new FormData();
-  form.set("purpose", "batch");
-  form.set("file", new Blob([Array.from({ length: lines }, (_, i) => line(i)).join("")]), "bench.jsonl");
-  return form;
-}
-
-async function createBatch(url: string, form: FormData): Promise<void> {
-  const { id } = await answerOf(await fetch(`${url}/files`, { method: "POST", body: form }));
-  const body = { input_file_id: id, endpoint: "/v1/chat/completions", completion_window: "24h" };
-  const headers = { "content-type": "application/json" };
-  await answerOf(await fetch(`${url}/batches`, { method: "POST", headers, body: JSON.stringify(body) }));
-}
-
-async function answerOf(response: Response): Promise<{ id: string }> {
-  if (!response.ok) throw new Error(await response.text());
-  return (await response.json()) as { id: string };
 }
 
 /** The rows of the service's own file, into the same tables. */
@@ -120,9 +95,4 @@ interface Message {
   dataDir: string;
   rss: number;
   peak: number;
-}
-
-async function messageOf(server: ChildProcess): Promise<Message> {
-  const [message] = (await once(server, "message")) as [Message];
-  return message;
 }

@@ -4,7 +4,6 @@
 // jobs do nothing: it stores no prompt, counts no quota and knows no tenants. support/mongo-server.ts chooses the
 // server.
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
@@ -12,6 +11,8 @@ import { MongoClient } from "mongodb";
 import { findRedis } from "../test/support/find-servers.ts";
 import type { TestServer } from "../test/support/server-process.ts";
 import { launchRedis } from "../test/support/servers.ts";
+import { batchForm, createBatch } from "./support/batch-upload.ts";
+import { answerOf } from "./support/child-answer.ts";
 import type { ProcessOptions, Started } from "./support/distributed-process.ts";
 import { type Generator, withGenerator } from "./support/http-load.ts";
 import { compare, type Figure, spreadOf } from "./support/measure.ts";
@@ -47,10 +48,14 @@ async function measureGroups(generate: Generator): Promise<Figure[]> {
     const load = perS === undefined ? { connections, amount: requests } : { rate: perS, durationS: requests / perS };
     return timed(done, requests, () => generate({ url: `${url}/enqueue`, body, ...load }));
   };
+  const sendBatch = (count: number) => {
+    const form = batchForm(count);
+    return timed(doneOurs, count, () => createBatch(ours.url, form));
+  };
   const rounds: Round[] = [];
   try {
     await submitAll(ours, doneOurs, warmUp);
-    await sendBatch(ours.url, doneOurs, warmUp / 2);
+    await sendBatch(warmUp / 2);
     await submitAll(bullmq, doneTheirs, warmUp);
     for (let i = 0; i < repeats; i++) {
       const pids = { api: ours.pids.slice(0, 1), workers: ours.pids.slice(1), redis: [redis.pid], store: [mongo.pid] };
@@ -60,7 +65,7 @@ async function measureGroups(generate: Generator): Promise<Figure[]> {
         measure(requests, () => submitAll(ours, doneOurs, requests, perS));
       const goal = await evenly(paced.atGoal, atGoalPerS);
       const few = await evenly(paced.oneByOne, oneByOnePerS);
-      const batch = await measure(lines, () => sendBatch(ours.url, doneOurs, lines));
+      const batch = await measure(lines, () => sendBatch(lines));
       await otherAdmin.config("SET", "appendonly", "no");
       const theirs = await submitAll(bullmq, doneTheirs, jobs);
       await otherAdmin.config("SET", "appendonly", "yes", "appendfsync", "always");
@@ -111,17 +116,6 @@ async function startGroup(options: Omit<ProcessOptions, "role">): Promise<Group>
   };
 }
 
-async function answerOf<T>(child: ChildProcess): Promise<T> {
-  const heard = new AbortController();
-  const exited = once(child, "exit", { signal: heard.signal }).then(() => {
-    throw new Error("A process of the benchmark ended.");
-  });
-  exited.catch(() => {});
-  const [answer] = await Promise.race([once(child, "message"), exited]);
-  heard.abort();
-  return answer as T;
-}
-
 // -------------------------------------------------------------- load
 
 interface Rates {
@@ -129,30 +123,6 @@ interface Rates {
   accepted: number;
   /** Jobs done per second, until all were done. */
   done: number;
-}
-
-async function sendBatch(url: string, done: () => Promise<number>, count: number): Promise<Rates> {
-  return timed(done, count, async () => {
-    const line = (i: number) => ({
-      custom_id: `request-${i}`,
-      method: "POST",
-      url: "/v1/chat/completions",
-      body: { model: "llama", messages: [{ role: "user", content: `Write a line about the number ${i}.` }] },
-    });
-    const form = new FormData();
-    form.set("purpose", "batch");
-    form.set("file", new Blob([Array.from({ length: count }, (_, i) => `${JSON.stringify(line(i))}\n`).join("")]), "f");
-    const environment = { "x-sluice-environment": "UAT" };
-    const { id } = await json(await fetch(`${url}/v1/files`, { method: "POST", headers: environment, body: form }));
-    const batch = { input_file_id: id, endpoint: "/v1/chat/completions", completion_window: "24h" };
-    const headers = { ...environment, "content-type": "application/json" };
-    await json(await fetch(`${url}/v1/batches`, { method: "POST", headers, body: JSON.stringify(batch) }));
-  });
-}
-
-async function json(response: Response): Promise<{ id: string }> {
-  if (!response.ok) throw new Error(await response.text());
-  return (await response.json()) as { id: string };
 }
 
 async function timed(done: () => Promise<number>, count: number, send: () => Promise<unknown>): Promise<Rates> {

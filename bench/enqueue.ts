@@ -5,6 +5,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import autocannon from "autocannon";
+import { answerOf } from "./support/child-answer.ts";
 import type { Answers } from "./support/enqueue-server.ts";
 import { type Generator, type Loaded, withGenerator } from "./support/http-load.ts";
 import { compare, type Figure, quantile, spreadOf } from "./support/measure.ts";
@@ -56,6 +57,8 @@ export async function benchEnqueue(): Promise<Figure[]> {
     unit,
     ours: spreadOf(all.map(ours)),
   });
+  const cpu = (part: string, of: (load: FullLoad) => number, goal?: string) =>
+    compare(`${part} CPU for a request`, "us", pairs(of), nothing, goal);
   const latency = (what: string, load: (r: Repeat) => Loaded, q: number, goal?: string) =>
     compare(
       `${what}, p${q * 100}`,
@@ -83,25 +86,9 @@ export async function benchEnqueue(): Promise<Figure[]> {
       "ratio >= 0.8",
     ),
     compare(`${route}, ${connections} connections of autocannon`, "requests/s", [cannon], nothing),
-    compare(
-      "main thread's CPU for a request",
-      "us",
-      pairs((r) => r.mainUs),
-      nothing,
-      "ratio <= 1.25",
-    ),
-    compare(
-      "other threads' CPU for a request",
-      "us",
-      pairs((r) => r.otherThreadsUs),
-      nothing,
-    ),
-    compare(
-      "load generator's CPU for a request",
-      "us",
-      pairs((r) => r.generatorUs),
-      nothing,
-    ),
+    cpu("main thread's", (r) => r.mainUs, "ratio <= 1.25"),
+    cpu("other threads'", (r) => r.otherThreadsUs),
+    cpu("load generator's", (r) => r.generatorUs),
     ...[0, 0.1, 0.5, 0.9, 1].map((q) =>
       figure(`writes in a commit at full load, p${q * 100}`, "writes", (r) => quantile(r.groups, q)),
     ),
@@ -173,14 +160,13 @@ interface Server {
 
 async function withServer<T>(mode: Mode, measure: (server: Server) => Promise<T>): Promise<T> {
   const process = fork(new URL("./support/enqueue-server.js", import.meta.url), [mode]);
-  const answer = async () => (await once(process, "message"))[0];
   try {
-    const url = `http://127.0.0.1:${await answer()}/enqueue`;
+    const url = `http://127.0.0.1:${await answerOf<number>(process)}/enqueue`;
     return await measure({
       url,
       ask: (question) => {
         process.send(question);
-        return answer();
+        return answerOf(process);
       },
     });
   } finally {

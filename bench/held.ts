@@ -17,6 +17,7 @@ import { NodeHttpHandler } from "@smithy/node-http-handler";
 import OpenAI from "openai";
 import type { JobStore } from "../src/store/job-store.ts";
 import { openSqliteStore } from "../src/store/sqlite/sqlite-store.ts";
+import { answerOf } from "./support/child-answer.ts";
 import { makeJobs } from "./support/embedded.ts";
 import { claude, nova } from "./support/held-models.ts";
 import { compare, type Figure, quantile } from "./support/measure.ts";
@@ -75,8 +76,7 @@ async function startServer(...args: string[]): Promise<{ url: string; child: Chi
   // The service signs its calls. The simulator accepts any signature.
   const env = { ...process.env, AWS_ACCESS_KEY_ID: "AKIA", AWS_SECRET_ACCESS_KEY: "secret" };
   const child = fork(new URL("./support/held-server.js", import.meta.url), args, { env });
-  const [url] = (await once(child, "message")) as [string];
-  return { url, child };
+  return { url: await answerOf<string>(child), child };
 }
 
 function dialectsOf(service: string, simulator: string): Dialect[] {

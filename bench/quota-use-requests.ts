@@ -3,15 +3,16 @@
 // configuration does not name. With --busy, other processes keep all cores busy, so calls leave late. The simulated
 // Bedrocks run in a process of their own with a higher priority. The output says how late each side was. BENCH_MINUTES
 // sets the duration; default 5.
-import { type ChildProcess, fork } from "node:child_process";
+import { fork } from "node:child_process";
 import { once } from "node:events";
 import { constants, setPriority } from "node:os";
 import { join } from "node:path";
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ours } from "./quota-use/contenders.ts";
 import type { Quota } from "./quota-use/upstream.ts";
 import type { Report, UpstreamOptions } from "./quota-use/upstream-process.ts";
+import { answerOf } from "./support/child-answer.ts";
+import { type Lateness, watchLateness } from "./support/event-loop-lateness.ts";
 import { type Figure, spreadOf } from "./support/measure.ts";
 
 const minutes = Number(process.env.BENCH_MINUTES ?? 5);
@@ -38,21 +39,18 @@ export async function benchQuotaUseRequests(): Promise<Figure[]> {
     JSON.stringify(Object.values(rows)),
   ]);
   const isPrior = prefer(upstreams.pid!);
-  const urls = (await answer(upstreams)) as string[];
+  const urls = await answerOf<string[]>(upstreams);
   const startedAt = performance.now();
-  const delay = monitorEventLoopDelay({ resolution: 10 });
-  delay.enable();
+  const lateness = watchLateness();
   const options = Object.values(rows);
   const ends = await Promise.all(urls.map((url, i) => ours(url, options[i]!.quota, minutes)));
   await sleep(startedAt + minutes * 60_000 - performance.now());
   upstreams.send("report");
-  const report = (await answer(upstreams)) as Report;
-  const late = (ns: number) => Math.max(0, ns / 1e6 - 10).toFixed(0);
-  console.log(`Event loop of the services late: p99 ${late(delay.percentile(99))} ms, at most ${late(delay.max)} ms.`);
-  const { p99, max } = report.lateMs;
+  const report = await answerOf<Report>(upstreams);
+  const late = ({ p99, max }: Lateness) => `p99 ${p99.toFixed(0)} ms, at most ${max.toFixed(0)} ms`;
+  console.log(`Event loop of the services late: ${late(lateness())}.`);
   const priority = isPrior ? "with a higher priority" : "with the same priority";
-  console.log(`Event loop of the upstreams, ${priority}: p99 ${p99.toFixed(0)} ms, at most ${max.toFixed(0)} ms.`);
-  delay.disable();
+  console.log(`Event loop of the upstreams late, ${priority}: ${late(report.late)}.`);
   await Promise.all(ends.map((end) => end()));
   upstreams.send("stop");
   await once(upstreams, "exit");
@@ -67,11 +65,6 @@ function prefer(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-async function answer(child: ChildProcess): Promise<unknown> {
-  const [message] = await once(child, "message");
-  return message;
 }
 
 function figuresOf(name: string, { fromMinute, bucketCapacity }: UpstreamOptions, report: Report, i: number): Figure[] {

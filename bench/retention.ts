@@ -2,6 +2,7 @@
 // Periods of both alternate, so that both see the same machine.
 import { fork } from "node:child_process";
 import { once } from "node:events";
+import { answerOf } from "./support/child-answer.ts";
 import { type Generator, withGenerator } from "./support/http-load.ts";
 import { compare, type Figure, quantile, spreadOf } from "./support/measure.ts";
 
@@ -18,13 +19,12 @@ export function benchRetention(): Promise<Figure[]> {
 
 async function measure(generate: Generator): Promise<Figure[]> {
   const server = fork(new URL("./support/retention-server.js", import.meta.url), [String(oldJobs)]);
-  const next = async () => (await once(server, "message"))[0] as number;
   const ask = (message: string) => {
     server.send(message);
-    return next();
+    return answerOf<number>(server);
   };
   try {
-    const url = `http://127.0.0.1:${await next()}/enqueue`;
+    const url = `http://127.0.0.1:${await answerOf<number>(server)}/enqueue`;
     const latencies = async (seconds: number) => (await generate({ url, body, rate, durationS: seconds })).latencies;
     await latencies(warmUpS);
     const pairs: { ours: number[]; baseline: number[] }[] = [];

@@ -4,6 +4,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { openTracing } from "../src/telemetry/open-tracing.ts";
+import { answerOf } from "./support/child-answer.ts";
 import type { Drained } from "./support/drain-cpu.ts";
 import { drainEmbedded } from "./support/drain-embedded.ts";
 import { compare, type Figure, spreadOf } from "./support/measure.ts";
@@ -17,7 +18,7 @@ const trace = (flags: "00" | "01") => ({ traceparent: `00-${"a".repeat(32)}-${"b
 
 export async function benchTracing(): Promise<Figure[]> {
   const collector = fork(new URL("./support/otlp-server.js", import.meta.url));
-  const [port] = (await once(collector, "message")) as [number];
+  const port = await answerOf<number>(collector);
   // The SDK reads the variables of the process.
   process.env.OTEL_EXPORTER_OTLP_ENDPOINT = `http://127.0.0.1:${port}`;
   process.env.OTEL_EXPORTER_OTLP_PROTOCOL = "http/json";
@@ -30,7 +31,7 @@ export async function benchTracing(): Promise<Figure[]> {
       const off = await drainEmbedded({ jobs, concurrency });
       sampled.push({ ours: await traced("01"), baseline: off });
       collector.send("count");
-      const [count] = (await once(collector, "message")) as [number];
+      const count = await answerOf<number>(collector);
       arrived.push(count / (jobs * spansPerJob));
       notSampled.push({ ours: await traced("00"), baseline: off });
     }

@@ -1,7 +1,7 @@
 // A process for bench/quota-use-requests.ts. It runs simulated Bedrocks with one quota each, and reports how much of
 // the quotas was used and how late the process was. On a busy machine, a late simulator would look like a late client.
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Simulator } from "../../src/simulator/simulator.ts";
+import { type Lateness, watchLateness } from "../support/event-loop-lateness.ts";
 import { type Algorithm, type Quota, startUpstream, type Use, useOf } from "./upstream.ts";
 
 /** A simulated Bedrock, and from which minute on it counts. */
@@ -18,17 +18,15 @@ export interface Report {
   uses: Use[];
   /** Calls refused before the counted minutes. */
   refusedBefore: number[];
-  /** How much later than planned the event loop ran, in milliseconds. */
-  lateMs: { p99: number; max: number };
+  /** How late the process was. */
+  late: Lateness;
 }
 
 const options = JSON.parse(process.argv[2]!) as UpstreamOptions[];
 const simulators = await Promise.all(
   options.map(({ quota, algorithm, ...parts }) => startUpstream(quota, algorithm, parts)),
 );
-const resolutionMs = 10;
-const delay = monitorEventLoopDelay({ resolution: resolutionMs });
-delay.enable();
+const lateness = watchLateness();
 const startedAt = performance.now();
 
 function refusedBefore({ calls }: Simulator, until: number): number {
@@ -38,11 +36,10 @@ function refusedBefore({ calls }: Simulator, until: number): number {
 function report(): Report {
   const now = performance.now();
   const fromOf = ({ fromMinute }: UpstreamOptions) => startedAt + fromMinute * 60_000;
-  const late = (ns: number) => Math.max(0, ns / 1e6 - resolutionMs);
   return {
     uses: options.map((each, i) => useOf(simulators[i]!, each.quota, fromOf(each), now)),
     refusedBefore: options.map((each, i) => refusedBefore(simulators[i]!, fromOf(each))),
-    lateMs: { p99: late(delay.percentile(99)), max: late(delay.max) },
+    late: lateness(),
   };
 }
 

@@ -2,6 +2,7 @@
 // baseline get the same generator, so it favors neither.
 import { fork } from "node:child_process";
 import { once } from "node:events";
+import { answerOf } from "./child-answer.ts";
 
 /** A body to send repeatedly: from connections that each wait for their answers, or at a fixed rate. */
 export type Load = { url: string; body: string; durationS?: number; amount?: number } & (
@@ -27,15 +28,10 @@ export type Generator = (load: Load) => Promise<Loaded>;
 export async function withGenerator<T>(use: (generate: Generator) => Promise<T>): Promise<T> {
   const child = fork(new URL("./load-generator.js", import.meta.url));
   const exited = once(child, "exit");
-  const failed = exited.then(() => {
-    throw new Error("The load generator ended.");
-  });
-  failed.catch(() => {});
   try {
-    return await use(async (load) => {
-      const answered = once(child, "message");
+    return await use((load) => {
+      const loaded = answerOf<Loaded>(child);
       child.send(load);
-      const [loaded] = (await Promise.race([answered, failed])) as [Loaded];
       return loaded;
     });
   } finally {
